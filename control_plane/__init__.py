@@ -1,0 +1,1 @@
+"""The authority: stores, snapshots, streams to proxies, usage ingest and the admin API."""

@@ -1,0 +1,202 @@
+"""The composition root: the one place where everything is made and put together, started and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import AsyncIterator, Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+import psycopg
+from headgate.rules.credentials import Secret
+
+from control_plane.db.database import Database
+from control_plane.db.embedded import EmbeddedPostgres
+from control_plane.db.listen import Listener
+from control_plane.db.migrate import migrate
+from control_plane.errors import DatabaseAway
+from control_plane.fleet.service import Fleet
+from control_plane.keys.service import Keys
+from control_plane.maintenance import Maintenance
+from control_plane.minted.service import FirstAnswers
+from control_plane.ops.metrics import Metrics
+from control_plane.providers.service import ProviderKeys
+from control_plane.resources.apply import Applier
+from control_plane.resources.service import Resources
+from control_plane.revisions.service import Revisions
+from control_plane.rpc.fleet import FleetCalls
+from control_plane.rpc.guard import Guard
+from control_plane.rpc.health import Health
+from control_plane.rpc.keys import KeyCalls
+from control_plane.rpc.resources import ResourceCalls
+from control_plane.rpc.server import listen, make_server, service_handlers
+from control_plane.rpc.tokens import TokenCalls
+from control_plane.rpc.usage import UsageCalls
+from control_plane.secrets.vault import Vault
+from control_plane.settings import Address, Settings
+from control_plane.snapshots.service import Publisher
+from control_plane.streams.config import ConfigStreams
+from control_plane.streams.usage import UsageStreams
+from control_plane.tokens.authenticator import Authenticator
+from control_plane.tokens.service import Tokens
+from control_plane.usage.ingest import Ingest
+from control_plane.usage.tail import Tail
+
+log = logging.getLogger(__name__)
+
+# Streams get this long to end after SIGTERM; with the rest the program is gone within five seconds.
+GRACE_SECONDS = 1.5
+# A database that is starting, or not there yet, is waited for.
+DATABASE_WAIT_SECONDS = 0.5
+
+
+class ControlPlane:
+    """One replica, with everything it is made of."""
+
+    def __init__(
+        self, settings: Settings, url: Secret, now: Callable[[], datetime] = lambda: datetime.now(UTC)
+    ) -> None:
+        self.settings = settings
+        self.url = url
+        self.database = Database(url)
+        self.metrics = Metrics()
+        self.vault = Vault(settings.kek)
+        self.revisions = Revisions()
+        self.publisher = Publisher(self.database, self.vault, now)
+        # A name that no other replica has; a restarted one is another.
+        replica = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
+        self.fleet = Fleet(self.database, replica, now)
+        self.authenticator = Authenticator(self.database, now)
+        self.ingest = Ingest(url, settings.usage_retention_days, now)
+        self.tail = Tail(self.database, now)
+        self.maintenance = Maintenance(self.database, settings.usage_retention_days, now)
+        self.health = Health(lambda: not self.not_ready_because())
+        self._now = now
+        self._is_serving = False
+        self._server = self._make_server()
+        self._add_gauges()
+
+    def not_ready_because(self) -> str:
+        """Empty: ready. A lost database does not count: calls go on, and restarting would not help."""
+        return "" if self._is_serving else "starting or stopping"
+
+    def _make_server(self) -> grpc.aio.Server:
+        guard = Guard(self.authenticator, self.metrics)
+        handlers = service_handlers(guard, self._implementations())
+        return make_server([*handlers, self.health.handler(guard)])
+
+    def _implementations(self) -> dict[str, Callable[..., Any]]:
+        database, now = self.database, self._now
+        provider_keys, keys = ProviderKeys(self.vault, self.revisions), Keys(self.revisions)
+        applier = Applier(self.revisions, provider_keys, keys)
+        answers = FirstAnswers(self.vault, self.revisions)
+        resource = ResourceCalls(database, Resources(self.revisions), applier, answers, now)
+        key = KeyCalls(database, keys, provider_keys, applier, answers, now)
+        token = TokenCalls(database, Tokens(self.revisions), answers, now)
+        fleet = FleetCalls(database, self.fleet, self.revisions, self.publisher, self.vault, now)
+        usage = UsageCalls(database, self.tail, now)
+        return {
+            "ApplyResources": resource.apply,
+            "GetResource": resource.get,
+            "ListResources": resource.list,
+            "DeleteResource": resource.delete,
+            "SetDisabled": resource.set_disabled,
+            "CreateKey": key.create,
+            "RotateKey": key.rotate,
+            "RevokeKey": key.revoke,
+            "SetProviderKey": key.set_provider_key,
+            "RemoveProviderKey": key.remove_provider_key,
+            "BootstrapToken": token.bootstrap,
+            "CreateToken": token.create,
+            "RevokeToken": token.revoke,
+            "ListTokens": token.list,
+            "ListProxies": fleet.list_proxies,
+            "AwaitRevision": fleet.await_revision,
+            "ListRevisions": fleet.list_revisions,
+            "GetStatus": fleet.get_status,
+            "QueryUsage": usage.query_usage,
+            "ListCalls": usage.list_calls,
+            "GetCall": usage.get_call,
+            "TailCalls": usage.tail_calls,
+            "Watch": ConfigStreams(self.publisher, self.fleet, self.authenticator).watch,
+            "Report": UsageStreams(self.ingest, self.authenticator).report,
+        }
+
+    def _add_gauges(self) -> None:
+        gauge = self.metrics.gauge
+        gauge("connected_proxies", "Proxies connected here", lambda: self.fleet.connected_count)
+        gauge("config_revision", "The published revision", self._revision)
+        gauge("sealed", "1: secrets cannot be opened", lambda: float(self.vault.sealed_because is not None))
+        gauge(
+            "unpublished", "1: the newest revision is held back", lambda: float(bool(self.publisher.problem))
+        )
+        gauge("usage_records", "Usage records taken since the start", lambda: self.ingest.records_total)
+        gauge("usage_quarantined", "Usage records set aside", lambda: self.ingest.quarantined_total)
+        gauge("usage_transactions", "Transactions of the ingest", lambda: self.ingest.transactions_total)
+        gauge("usage_waiting_batches", "Batches that wait", lambda: self.ingest.waiting_batches)
+
+    def _revision(self) -> float:
+        return self.publisher.current.version.revision if self.publisher.current else 0
+
+    async def prepare(self) -> None:
+        """Schema, key check, partitions, first snapshot. Waits for a database that is not there yet."""
+        while True:
+            try:
+                if await asyncio.to_thread(migrate, self.url):
+                    log.info("migrated")
+                await self.database.run(self.vault.check)
+                await self.database.run(self.maintenance.keep_up)
+                break
+            except (DatabaseAway, psycopg.OperationalError) as error:
+                log.warning("waiting for the database", extra={"data": {"error": type(error).__name__}})
+                await asyncio.sleep(DATABASE_WAIT_SECONDS)
+        await self.publisher.refresh()
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[Address]:
+        """Serves inside; the address of the gRPC listener."""
+        channels = {
+            "headgate_config": self.publisher.wake,
+            "headgate_token": self.authenticator.forget,
+            "headgate_usage": self.tail.wake,
+        }
+        port = listen(self._server, self.settings)
+        async with asyncio.TaskGroup() as tasks:
+            background = [
+                tasks.create_task(job)
+                for job in (
+                    self.publisher.run(),
+                    Listener(self.url, channels).run(),
+                    self.authenticator.sweep(),
+                    self.ingest.run(),
+                    self.fleet.run(),
+                    self.maintenance.run(),
+                )
+            ]
+            await self._server.start()
+            self._is_serving = True
+            try:
+                yield Address(self.settings.grpc.host, port)
+            finally:
+                self._is_serving = False
+                await self._server.stop(GRACE_SECONDS)
+                for task in background:
+                    task.cancel()
+
+    def close(self) -> None:
+        self.database.close()
+
+
+def open_postgres(settings: Settings) -> tuple[EmbeddedPostgres | None, Secret]:
+    """The database's address, and the server if it is ours. Blocks while that starts."""
+    if settings.database_url is not None:
+        return None, settings.database_url
+    if settings.embedded_postgres is None:
+        raise ValueError("settings name no database")
+    embedded = EmbeddedPostgres(settings.embedded_postgres)
+    return embedded, embedded.start()

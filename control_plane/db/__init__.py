@@ -1,0 +1,1 @@
+"""PostgreSQL: connections and transactions, the embedded server, migrations, notifications."""

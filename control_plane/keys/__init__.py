@@ -1,0 +1,1 @@
+"""Virtual keys: the credentials that open them, as hashes."""

@@ -1,0 +1,1 @@
+"""Provider keys: the tenants' own secrets for their providers, sealed."""

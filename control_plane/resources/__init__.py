@@ -1,0 +1,1 @@
+"""Resources: the declared config. Specs here, state beside them."""

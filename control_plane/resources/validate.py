@@ -1,0 +1,157 @@
+"""What can be said of one spec by itself, whatever else is stored. Yields problems, raises nothing.
+
+A field that a manifest could not express wrongly may still come in wrongly over gRPC, so texts of
+amounts are read again here.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.message import Message
+from headgate.rules.errors import Path, Problem
+from headgate.rules.names import did_you_mean, is_name, name_problem
+from headgate.rules.references import MAX_POLICY_NODES, walk
+from headgate.rules.units import parse_decimal
+from headgate.v1 import resources_pb2
+
+from control_plane.resources.validate_provider import provider_problems
+
+# Built-in routes; a resource of that name would never be found, or hide them.
+RESERVED_NAMES = ("cheapest", "fastest")
+CAPABILITIES = ("tools", "vision", "json_schema", "thinking", "audio")
+MAX_LIST = 1_000
+MAX_METADATA_ENTRIES = 32
+MAX_METADATA_CHARACTERS = 256
+MAX_TIMEOUT_SECONDS = 86_400
+MAX_ATTEMPTS = 10
+
+# A name, `*`, or provider/model with `*` in either part.
+_ALLOW = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*._:@+-]*(/[A-Za-z0-9*._:@+-]+)*")
+_UPSTREAM_MODEL = re.compile(r"[!-~]{1,256}")
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def spec_problems(kind: str, spec: Message) -> Iterator[Problem]:
+    check = _CHECKS.get(kind)
+    name: str = spec.name  # type: ignore[attr-defined]
+    if problem := name_problem(name):
+        yield Problem(("name",), problem)
+    elif kind in ("route", "model") and name in RESERVED_NAMES:
+        yield Problem(("name",), f"{name!r} is a built-in route")
+    if check is not None:
+        yield from check(spec)
+
+
+def _model(spec: resources_pb2.Model) -> Iterator[Problem]:
+    if not is_name(spec.provider):
+        yield Problem(("provider",), name_problem(spec.provider) or "")
+    if spec.upstream_model and not _UPSTREAM_MODEL.fullmatch(spec.upstream_model):
+        yield Problem(("upstream_model",), "must be 1 to 256 visible ASCII characters")
+    if spec.HasField("price"):
+        yield from _price(spec.price)
+    if spec.discount:
+        yield from _amount(("discount",), spec.discount, most=1)
+    for index, capability in enumerate(spec.capabilities):
+        if capability not in CAPABILITIES:
+            hint = did_you_mean(capability, CAPABILITIES)
+            yield Problem(("capabilities", index), f"unknown capability {capability!r}{hint}")
+    for task, quality in spec.quality.items():
+        if not 0 <= quality <= 1:
+            yield Problem(("quality", task), "must be from 0 to 1")
+
+
+def _price(price: resources_pb2.ModelPrice) -> Iterator[Problem]:
+    given = {field.name: value for field, value in price.ListFields()}
+    for name, value in given.items():
+        yield from _amount(("price", name), value)
+    if not given:
+        yield Problem(("price",), "names no price; leave it out for the catalogue's")
+    elif "input" not in given and set(given) != {"request"}:
+        yield Problem(
+            ("price",), "needs at least `input`, or `request` alone (write 0 where something is free)"
+        )
+
+
+def _amount(path: Path, text: str, most: int | None = None) -> Iterator[Problem]:
+    try:
+        number = parse_decimal(text)
+    except ValueError as error:
+        yield Problem(path, str(error))
+        return
+    if most is not None and number > most:
+        yield Problem(path, f"must be from 0 to {most}")
+
+
+def _route(spec: resources_pb2.Route) -> Iterator[Problem]:
+    if not spec.HasField("policy"):
+        yield Problem(("policy",), "a route needs a policy")
+    else:
+        yield from _policy(spec)
+    if spec.HasField("retry") and not 1 <= spec.retry.attempts <= MAX_ATTEMPTS:
+        yield Problem(("retry", "attempts"), f"must be from 1 to {MAX_ATTEMPTS}")
+    for field, value in spec.timeouts.ListFields():
+        yield from _positive(("timeouts", field.name), value, MAX_TIMEOUT_SECONDS)
+    if len(spec.task) > 64 or _CONTROL.search(spec.task):
+        yield Problem(("task",), "must be at most 64 characters, none of them control characters")
+
+
+def _policy(spec: resources_pb2.Route) -> Iterator[Problem]:
+    nodes = list(walk(spec.policy))
+    if len(nodes) > MAX_POLICY_NODES:
+        yield Problem(("policy",), f"has {len(nodes)} nodes, more than {MAX_POLICY_NODES}")
+    for path, node in nodes:
+        kind = node.WhichOneof("node")
+        if kind is None:
+            yield Problem(path, "a model or a node (fallback, weighted …) is missing")
+        elif kind == "model" and not is_name(node.model):
+            yield Problem(path, name_problem(node.model) or "")
+        elif kind == "fallback" and not node.fallback.of:
+            yield Problem((*path, "fallback"), "names nothing to try")
+        elif kind == "weighted":
+            weights = [item.weight if item.HasField("weight") else 1.0 for item in node.weighted.of]
+            for index, weight in enumerate(weights):
+                if not (math.isfinite(weight) and weight >= 0):
+                    yield Problem((*path, "weighted", index, "weight"), "must be zero or more")
+            if not sum(w for w in weights if w > 0) > 0:
+                yield Problem((*path, "weighted"), "needs at least one weight above zero")
+
+
+def _key(spec: resources_pb2.Key) -> Iterator[Problem]:
+    if len(spec.allow.of) > MAX_LIST:
+        yield Problem(("allow",), f"has more than {MAX_LIST} patterns")
+    for index, pattern in enumerate(spec.allow.of):
+        if len(pattern) > 256 or not _ALLOW.fullmatch(pattern):
+            yield Problem(
+                ("allow", index), f"{pattern[:80]!r} is neither a name nor a pattern like 'openai/*' or '*'"
+            )
+    if len(spec.metadata) > MAX_METADATA_ENTRIES:
+        yield Problem(("metadata",), f"has more than {MAX_METADATA_ENTRIES} entries")
+    for name, value in spec.metadata.items():
+        if not name or max(len(name), len(value)) > MAX_METADATA_CHARACTERS or _CONTROL.search(name + value):
+            yield Problem(
+                ("metadata", name[:64]), f"must be at most {MAX_METADATA_CHARACTERS} plain characters"
+            )
+    if spec.HasField("expires"):
+        yield from _positive(("expires",), spec.expires)
+    if spec.sha256 and not _SHA256.fullmatch(spec.sha256):
+        yield Problem(("sha256",), "must be the 64 hex digits of a SHA-256")
+
+
+def _positive(path: Path, value: Duration, most_seconds: int | None = None) -> Iterator[Problem]:
+    if value.ToNanoseconds() <= 0:
+        yield Problem(path, "must be more than 0s")
+    elif most_seconds is not None and value.seconds > most_seconds:
+        yield Problem(path, f"must be at most {most_seconds} s")
+
+
+_CHECKS: dict[str, Callable[..., Iterator[Problem]]] = {
+    "provider": provider_problems,
+    "model": _model,
+    "route": _route,
+    "key": _key,
+}

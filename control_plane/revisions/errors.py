@@ -1,0 +1,15 @@
+"""What goes wrong with revisions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from control_plane.errors import ControlPlaneError
+
+
+@dataclass
+class RevisionMismatch(ControlPlaneError):
+    """Somebody else changed the config in between."""
+
+    expected: int
+    found: int

@@ -1,0 +1,83 @@
+"""Reads and writes the history, as it is told."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from datetime import datetime
+
+from sqlalchemy import insert, text
+from sqlalchemy.orm import defer
+from sqlmodel import Session, col, select
+
+from control_plane.revisions.model import ChangeRow, ConfigHeadRow, Revision, RevisionRow, Version
+
+# Names of resources shown per revision; the rest is counted.
+MAX_CHANGES_SHOWN = 100
+
+
+def lock_head(session: Session) -> Version:
+    """The row lock that puts config transactions in order. Always taken first, so it cannot deadlock."""
+    row = session.exec(select(ConfigHeadRow).with_for_update()).one()
+    return Version(row.epoch, row.revision)
+
+
+def read_head(session: Session) -> Version:
+    row = session.exec(select(ConfigHeadRow)).one()
+    return Version(row.epoch, row.revision)
+
+
+def write(
+    session: Session, revision: int, time: datetime, actor: str, source: str, changes: Sequence[ChangeRow]
+) -> None:
+    connection = session.connection()
+    connection.execute(text("UPDATE config_head SET revision = :revision"), {"revision": revision})
+    row = {"revision": revision, "time": time, "actor": actor, "source": source}
+    connection.execute(insert(RevisionRow), row)
+    connection.execute(insert(ChangeRow), [change.model_dump() for change in changes])
+    connection.execute(text("SELECT pg_notify('headgate_config', :revision)"), {"revision": str(revision)})
+
+
+def changed_since(session: Session, revision: int) -> set[tuple[str, str, str]]:
+    """(kind, tenant, name) of everything that later revisions touched."""
+    statement = (
+        select(ChangeRow.kind, ChangeRow.tenant, ChangeRow.name)
+        .where(ChangeRow.revision > revision)
+        .distinct()
+    )
+    return {(kind, tenant, name) for kind, tenant, name in session.exec(statement)}
+
+
+def list_page(session: Session, tenant: str | None, before: int, limit: int) -> list[Revision]:
+    """Newest first, those before the revision `before`; of one tenant where given."""
+    statement = select(RevisionRow).where(RevisionRow.revision < before)
+    if tenant is not None:
+        touched = select(ChangeRow.revision).where(ChangeRow.tenant == tenant)
+        statement = statement.where(col(RevisionRow.revision).in_(touched))
+    rows = session.exec(statement.order_by(col(RevisionRow.revision).desc()).limit(limit)).all()
+    return _with_changes(session, rows, tenant)
+
+
+def _with_changes(session: Session, rows: Sequence[RevisionRow], tenant: str | None) -> list[Revision]:
+    numbers = [row.revision for row in rows]
+    wanted = select(ChangeRow).where(col(ChangeRow.revision).in_(numbers))
+    if tenant is not None:
+        wanted = wanted.where(ChangeRow.tenant == tenant)
+    # Without the specs, which may be large.
+    wanted = wanted.options(defer(ChangeRow.before), defer(ChangeRow.after))  # type: ignore[arg-type]
+    texts: dict[int, list[str]] = defaultdict(list)
+    for change in session.exec(wanted.order_by(col(ChangeRow.revision), col(ChangeRow.seq))):
+        place = f"{change.kind}/{change.tenant}/{change.name}"
+        if change.kind in ("tenant", "token"):
+            place = f"{change.kind}/{change.name}"
+        texts[change.revision].append(f"{change.verb} {place}")
+    return [
+        Revision(row.revision, row.time, row.actor, row.source, _shortened(texts[row.revision]))
+        for row in rows
+    ]
+
+
+def _shortened(texts: list[str]) -> tuple[str, ...]:
+    if len(texts) <= MAX_CHANGES_SHOWN:
+        return tuple(texts)
+    return (*texts[:MAX_CHANGES_SHOWN], f"and {len(texts) - MAX_CHANGES_SHOWN} more")

@@ -1,0 +1,1 @@
+"""gRPC: who may call what, thin translations between messages and services, errors as status."""

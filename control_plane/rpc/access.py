@@ -1,0 +1,49 @@
+"""The one table: which role each RPC needs. What is not in it cannot be called (P10).
+
+A test walks the descriptors, so that no RPC is without an entry.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from control_plane.tokens.model import EDITOR, OWNER, PROXY, VIEWER
+
+# No token: health, and the first token against an empty database from loopback.
+ANYONE, BOOTSTRAP = "anyone", "bootstrap"
+
+_ADMIN = "/headgate.v1.AdminService/"
+
+ACCESS: Mapping[str, str] = {
+    f"{_ADMIN}ApplyResources": EDITOR,
+    f"{_ADMIN}GetResource": VIEWER,
+    f"{_ADMIN}ListResources": VIEWER,
+    f"{_ADMIN}DeleteResource": EDITOR,
+    f"{_ADMIN}SetDisabled": EDITOR,
+    f"{_ADMIN}CreateKey": EDITOR,
+    f"{_ADMIN}RotateKey": EDITOR,
+    f"{_ADMIN}RevokeKey": EDITOR,
+    f"{_ADMIN}SetProviderKey": EDITOR,
+    f"{_ADMIN}RemoveProviderKey": EDITOR,
+    f"{_ADMIN}BootstrapToken": BOOTSTRAP,
+    f"{_ADMIN}CreateToken": OWNER,
+    f"{_ADMIN}RevokeToken": OWNER,
+    f"{_ADMIN}ListTokens": OWNER,
+    f"{_ADMIN}ListProxies": VIEWER,
+    f"{_ADMIN}AwaitRevision": VIEWER,
+    f"{_ADMIN}ListRevisions": VIEWER,
+    f"{_ADMIN}QueryUsage": VIEWER,
+    f"{_ADMIN}ListCalls": VIEWER,
+    f"{_ADMIN}GetCall": VIEWER,
+    f"{_ADMIN}TailCalls": VIEWER,
+    f"{_ADMIN}GetStatus": VIEWER,
+    "/headgate.v1.ConfigService/Watch": PROXY,
+    "/headgate.v1.UsageService/Report": PROXY,
+    "/grpc.health.v1.Health/Check": ANYONE,
+    "/grpc.health.v1.Health/Watch": ANYONE,
+    "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo": ANYONE,
+    "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo": ANYONE,
+}
+
+# Not for tokens of one tenant: these show what belongs to nobody in particular.
+GLOBAL_ONLY = frozenset({f"{_ADMIN}ListProxies"})

@@ -1,0 +1,126 @@
+"""What every call passes before and after its handler: token, role, deadline, and errors as status.
+
+Nothing is registered without an entry in the access table, and nothing that is registered goes around this.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, Never
+from urllib.parse import unquote
+
+import grpc
+
+from control_plane.ops.metrics import Metrics
+from control_plane.rpc.access import ACCESS, ANYONE, BOOTSTRAP, GLOBAL_ONLY
+from control_plane.rpc.errors import Status, status_of
+from control_plane.tokens.authenticator import Authenticator
+from control_plane.tokens.errors import NotAllowed, NotAuthenticated
+from control_plane.tokens.model import Principal
+
+log = logging.getLogger(__name__)
+
+# For unary calls that bring no deadline of their own.
+DEFAULT_DEADLINE_SECONDS = 60.0
+
+NOBODY = Principal("", "", None, b"")
+
+Context = grpc.aio.ServicerContext[Any, Any]
+Unary = Callable[[Any, Principal], Awaitable[Any]]
+ServerStream = Callable[[Any, Principal], AsyncIterator[Any]]
+# Requests, context, caller: writes its answers itself.
+Streams = Callable[[AsyncIterator[Any], Any, Principal], Awaitable[None]]
+
+
+class Guard:
+    def __init__(self, authenticator: Authenticator, metrics: Metrics) -> None:
+        self._authenticator = authenticator
+        self._metrics = metrics
+
+    def unary(self, method: str, handle: Unary) -> Callable[[Any, Context], Awaitable[Any]]:
+        async def guarded(request: Any, context: Context) -> Any:
+            try:
+                caller = await self._admit(method, context)
+                async with asyncio.timeout(_deadline_seconds(context)):
+                    answer = await handle(request, caller)
+            except TimeoutError:
+                await self._abort(method, context, Status(grpc.StatusCode.DEADLINE_EXCEEDED, "out of time"))
+            except Exception as error:  # noqa: BLE001, RUF100 - the boundary: everything becomes a status
+                await self._refuse(method, context, error)
+            self._metrics.count_rpc(method, "OK")
+            return answer
+
+        return guarded
+
+    def server_stream(self, method: str, handle: ServerStream) -> Callable[[Any, Context], Awaitable[None]]:
+        async def guarded(request: Any, context: Context) -> None:
+            try:
+                caller = await self._admit(method, context)
+                with self._authenticator.watching(caller) as ended:
+                    async for answer in handle(request, caller):
+                        if ended.is_set():
+                            raise NotAuthenticated
+                        await context.write(answer)
+            except Exception as error:  # noqa: BLE001, RUF100
+                await self._refuse(method, context, error)
+            self._metrics.count_rpc(method, "OK")
+
+        return guarded
+
+    def streams(
+        self, method: str, handle: Streams
+    ) -> Callable[[AsyncIterator[Any], Context], Awaitable[None]]:
+        async def guarded(requests: AsyncIterator[Any], context: Context) -> None:
+            try:
+                caller = await self._admit(method, context)
+                await handle(requests, context, caller)
+            except Exception as error:  # noqa: BLE001, RUF100
+                await self._refuse(method, context, error)
+            self._metrics.count_rpc(method, "OK")
+
+        return guarded
+
+    async def _admit(self, method: str, context: Context) -> Principal:
+        needed = ACCESS.get(method)
+        if needed is None:
+            raise NotAllowed("nobody has")
+        if needed == ANYONE:
+            return NOBODY
+        if needed == BOOTSTRAP:
+            if not is_loopback(context.peer()):
+                raise NotAllowed("of somebody on this machine: bootstrap works from loopback only")
+            return NOBODY
+        metadata = {key: value for key, value in context.invocation_metadata() or ()}
+        caller = await self._authenticator.authenticate(metadata)
+        if not caller.has(needed):
+            raise NotAllowed(needed)
+        if caller.tenant is not None and method in GLOBAL_ONLY:
+            raise NotAllowed(f"{needed} of all tenants")
+        return caller
+
+    async def _refuse(self, method: str, context: Context, error: Exception) -> Never:
+        if isinstance(error, grpc.aio.AbortError):
+            raise error
+        status = status_of(error)
+        if status is None:
+            log.error("a call failed unexpectedly", exc_info=error, extra={"data": {"method": method}})
+            status = Status(grpc.StatusCode.INTERNAL, "internal error; the log of the control plane has it")
+        await self._abort(method, context, status)
+
+    async def _abort(self, method: str, context: Context, status: Status) -> Never:
+        self._metrics.count_rpc(method, status.code.name)
+        await context.abort(status.code, status.message, status.trailing)
+        raise RuntimeError("abort returned")  # it never does; the type checker does not know
+
+
+def is_loopback(peer: str) -> bool:
+    """`ipv4:127.0.0.1:53412`, `ipv6:%5B::1%5D:53412`, `unix:…`."""
+    peer = unquote(peer)
+    return peer.startswith(("ipv4:127.", "ipv6:[::1]:", "ipv6:[::ffff:127.", "unix:"))
+
+
+def _deadline_seconds(context: Context) -> float:
+    remaining = context.time_remaining()
+    return min(remaining, DEFAULT_DEADLINE_SECONDS) if remaining is not None else DEFAULT_DEADLINE_SECONDS

@@ -1,0 +1,115 @@
+"""The gRPC server: handlers from the descriptors, limits, keepalive, TLS.
+
+A method of the contract without an implementation does not start: better now than at the first call.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import grpc
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from headgate.v1 import admin_pb2, config_pb2, usage_pb2
+
+from control_plane.rpc.guard import Guard
+from control_plane.settings import Settings, SettingsError
+
+# An apply of ten thousand resources fits; a gigabyte does not (A15).
+MAX_RECEIVE_BYTES = 16 * 1024 * 1024
+# Per connection. A proxy needs two, a CLI one.
+MAX_STREAMS_PER_CONNECTION = 64
+# In all: two streams for each of a thousand proxies, and room for admin calls.
+MAX_CONCURRENT_RPCS = 4_096
+
+# Both ends must agree, or a server cuts off idle proxies with `too_many_pings` (F19).
+OPTIONS: tuple[tuple[str, int], ...] = (
+    ("grpc.max_receive_message_length", MAX_RECEIVE_BYTES),
+    ("grpc.max_send_message_length", 64 * 1024 * 1024),
+    ("grpc.max_concurrent_streams", MAX_STREAMS_PER_CONNECTION),
+    ("grpc.max_metadata_size", 16 * 1024),
+    ("grpc.keepalive_time_ms", 30_000),
+    ("grpc.keepalive_timeout_ms", 20_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.max_ping_strikes", 3),
+    ("grpc.so_reuseport", 0),
+)
+
+SERVICES: tuple[ServiceDescriptor, ...] = tuple(
+    file.DESCRIPTOR.services_by_name[name]
+    for file, name in (
+        (admin_pb2, "AdminService"),
+        (config_pb2, "ConfigService"),
+        (usage_pb2, "UsageService"),
+    )
+)
+
+
+def method_path(method: MethodDescriptor) -> str:
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+def service_handlers(
+    guard: Guard, implementations: Mapping[str, Callable[..., Any]]
+) -> list[grpc.GenericRpcHandler]:
+    """`implementations`: method name → (request, caller) → response; see guard.py for streams."""
+    handlers = []
+    for service in SERVICES:
+        methods = {
+            method.name: _handler(guard, method, implementations[method.name]) for method in service.methods
+        }
+        handlers.append(grpc.method_handlers_generic_handler(service.full_name, methods))
+    return handlers
+
+
+def _handler(
+    guard: Guard, method: MethodDescriptor, implementation: Callable[..., Any]
+) -> grpc.RpcMethodHandler[Any, Any]:
+    path = method_path(method)
+    request: Any = message_factory.GetMessageClass(method.input_type)
+    parts: dict[str, Any] = {"request_deserializer": request.FromString, "response_serializer": _serialise}
+    if method.client_streaming:
+        return grpc.stream_stream_rpc_method_handler(guard.streams(path, implementation), **parts)
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(guard.server_stream(path, implementation), **parts)
+    return grpc.unary_unary_rpc_method_handler(guard.unary(path, implementation), **parts)
+
+
+def _serialise(answer: Any) -> bytes:
+    # Config updates are serialised once for all proxies that get them.
+    return answer if isinstance(answer, bytes) else answer.SerializeToString()
+
+
+def make_server(handlers: Sequence[grpc.GenericRpcHandler]) -> grpc.aio.Server:
+    server = grpc.aio.server(options=list(OPTIONS), maximum_concurrent_rpcs=MAX_CONCURRENT_RPCS)
+    server.add_generic_rpc_handlers(tuple(handlers))
+    return server
+
+
+def listen(server: grpc.aio.Server, settings: Settings) -> int:
+    """The port. Plain text was allowed by settings.py on loopback addresses only."""
+    address = str(settings.grpc)
+    try:
+        if settings.tls_cert is None or settings.tls_key is None:
+            port = server.add_insecure_port(address)
+        else:
+            port = server.add_secure_port(address, _credentials(settings))
+    except RuntimeError:
+        port = 0
+    if port == 0:
+        raise SettingsError(f"cannot listen on {address}: the port is taken, or the address is not ours")
+    return port
+
+
+def _credentials(settings: Settings) -> grpc.ServerCredentials:
+    if settings.tls_cert is None or settings.tls_key is None:
+        raise SettingsError("--tls-cert and --tls-key go together")
+    try:
+        pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
+        roots = settings.ca_file.read_bytes() if settings.ca_file else None
+    except OSError as error:
+        raise SettingsError(f"{error.filename} cannot be read: {error.strerror}") from None
+    # Client certificates are checked where they are given; proxies' own come with the join tokens.
+    return grpc.ssl_server_credentials([pair], root_certificates=roots, require_client_auth=False)

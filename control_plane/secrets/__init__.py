@@ -1,0 +1,1 @@
+"""Sealing: what makes a stolen database not a stolen key."""

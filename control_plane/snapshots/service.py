@@ -1,0 +1,136 @@
+"""The publisher: one current snapshot per replica, and the last few to compute deltas against.
+
+Woken by NOTIFY, and by a look at the revision every two seconds in case a notification was lost. A
+snapshot that is inconsistent or lacks a secret is not published: the last good one stays.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from datetime import datetime
+
+from headgate.rules.errors import SpecError
+from sqlmodel import Session
+
+from control_plane.db.database import Database
+from control_plane.errors import DatabaseAway, QueryTooLong
+from control_plane.revisions.model import Version
+from control_plane.secrets.vault import Vault
+from control_plane.snapshots.builder import Builder, Built
+from control_plane.snapshots.errors import Inconsistent, NoSnapshot
+from control_plane.snapshots.model import Snapshot
+from control_plane.snapshots.store import load
+
+log = logging.getLogger(__name__)
+
+CHECK_SECONDS = 2.0
+# Bases for deltas. A proxy that is further behind gets a whole snapshot.
+KEPT_SNAPSHOTS = 16
+
+
+class Publisher:
+    def __init__(self, database: Database, vault: Vault, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._vault = vault
+        self._builder = Builder(vault)
+        self._now = now
+        self._built: Built | None = None
+        self._kept: OrderedDict[Version, Snapshot] = OrderedDict()
+        self._problem = "not built yet"
+        self._published_at: OrderedDict[Version, datetime] = OrderedDict()
+        self._wake = asyncio.Event()
+        self._changed = asyncio.Event()
+
+    @property
+    def current(self) -> Snapshot | None:
+        return self._built.snapshot if self._built else None
+
+    @property
+    def problem(self) -> str:
+        """Why the newest revision is not published; empty: it is."""
+        return self._problem
+
+    def require(self) -> Snapshot:
+        if self._built is None:
+            raise NoSnapshot(self._problem)
+        return self._built.snapshot
+
+    def kept(self, version: Version) -> Snapshot | None:
+        return self._kept.get(version)
+
+    def published_at(self, version: Version) -> datetime | None:
+        return self._published_at.get(version)
+
+    def wake(self) -> None:
+        """A revision was committed somewhere."""
+        self._wake.set()
+
+    async def wait_beyond(self, version: Version | None) -> Snapshot:
+        """The current snapshot, as soon as it is another than this version."""
+        while self._built is None or self._built.snapshot.version == version:
+            await self._changed.wait()
+        return self._built.snapshot
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            try:
+                await asyncio.wait_for(self._wake.wait(), CHECK_SECONDS)
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            await self.refresh()
+
+    async def refresh(self) -> None:
+        """Publish what is newest, if that is possible now; remember why not, if not."""
+        try:
+            built = await self._database.read(self._build)
+        except (DatabaseAway, QueryTooLong):
+            return
+        except NoSnapshot as error:
+            self._set_problem(error.reason)
+            return
+        except Inconsistent as error:
+            self._set_problem("inconsistent: " + "; ".join(error.problems[:10]))
+            return
+        except SpecError as error:
+            self._set_problem(f"a stored spec cannot be read: {error}")
+            return
+        self._problem = ""
+        if built is not None:
+            self._publish(built)
+
+    def _build(self, session: Session) -> Built | None:
+        if self._vault.sealed_because is not None:
+            self._vault.check(session)
+        now = self._now()
+        last = self._built
+        loaded = load(session, last.snapshot.version if last else None, now)
+        if loaded is None:
+            return None
+        built = self._builder.build(loaded, last)
+        built.snapshot.check()
+        return built
+
+    def _publish(self, built: Built) -> None:
+        self._built = built
+        version = built.snapshot.version
+        self._kept[version] = built.snapshot
+        self._published_at[version] = self._now()
+        while len(self._kept) > KEPT_SNAPSHOTS:
+            old, _ = self._kept.popitem(last=False)
+            self._published_at.pop(old, None)
+        self._changed.set()
+        self._changed = asyncio.Event()
+        log.info(
+            "published",
+            extra={"data": {"version": str(version), "entries": len(built.snapshot.entries)}},
+        )
+
+    def _set_problem(self, problem: str) -> None:
+        if problem != self._problem:
+            log.error("the newest revision is not published", extra={"data": {"reason": problem}})
+        self._problem = problem

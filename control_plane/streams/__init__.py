@@ -1,0 +1,1 @@
+"""The streams to proxies: config down, usage up."""

@@ -1,0 +1,179 @@
+"""ConfigService: one task reads what a proxy says, one sends what is newest; between them a WatchSession.
+
+The stream ends when its token does, when the proxy leaves, or when this replica stops.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import suppress
+
+import grpc
+from headgate.v1 import config_pb2
+
+from control_plane.fleet.errors import BadHello
+from control_plane.fleet.model import NOTHING, Proxy
+from control_plane.fleet.service import Fleet, hello_problem
+from control_plane.revisions.model import Version
+from control_plane.snapshots.model import Snapshot, View
+from control_plane.snapshots.service import Publisher
+from control_plane.snapshots.updates import Updates
+from control_plane.streams.session import WatchSession
+from control_plane.tokens.authenticator import Authenticator
+from control_plane.tokens.errors import NotAuthenticated
+from control_plane.tokens.model import Principal
+
+log = logging.getLogger(__name__)
+
+HELLO_TIMEOUT_SECONDS = 10.0
+
+
+class _StreamOver(Exception):
+    """The proxy closed its side."""
+
+
+class ConfigStreams:
+    def __init__(self, publisher: Publisher, fleet: Fleet, authenticator: Authenticator) -> None:
+        self._publisher = publisher
+        self._fleet = fleet
+        self._authenticator = authenticator
+        self._updates = Updates()
+
+    async def watch(
+        self,
+        requests: AsyncIterator[config_pb2.WatchRequest],
+        context: grpc.aio.ServicerContext[config_pb2.WatchRequest, bytes],
+        caller: Principal,
+    ) -> None:
+        """Raises BadHello, NoSnapshot, NotAuthenticated (the token ended)."""
+        hello = await _read_hello(requests)
+        proxy = Proxy(hello.name, hello.region, dict(hello.labels), hello.software_version)
+        session = await self._begin(hello, proxy)
+        self._fleet.connect(proxy)
+        log.info("proxy connected", extra={"data": {"proxy": proxy.name, "region": proxy.region}})
+        answered, has_token = asyncio.Event(), True
+        try:
+            with self._authenticator.watching(caller) as ended:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(self._read(requests, session, proxy, answered))
+                    tasks.create_task(self._send(context, session, proxy, answered))
+                    tasks.create_task(_raise_when(ended))
+        except* _StreamOver:
+            pass
+        except* NotAuthenticated:
+            has_token = False
+        finally:
+            self._fleet.disconnect(proxy)
+            log.info("proxy disconnected", extra={"data": {"proxy": proxy.name}})
+        if not has_token:  # raised in an except* it would come out as a group
+            raise NotAuthenticated
+
+    async def _begin(self, hello: config_pb2.ProxyHello, proxy: Proxy) -> WatchSession:
+        newest = self._publisher.require()
+        served = _version(hello.version) if hello.HasField("version") else None
+        base = await self._base_view(served, proxy)
+        if served is not None:
+            proxy.acked = served
+        # A version that this database does not know, of an epoch that it has left, is no reason to wait.
+        if served is not None and served.epoch > newest.version.epoch:
+            log.warning(
+                "a proxy serves a newer epoch than this database has",
+                extra={"data": {"proxy": proxy.name, "serves": str(served)}},
+            )
+        return WatchSession(self._updates, served, base)
+
+    async def _base_view(self, served: Version | None, proxy: Proxy) -> View | None:
+        """The view that the proxy has, where that is certain; else it gets a whole snapshot."""
+        snapshot = self._publisher.kept(served) if served is not None else None
+        if snapshot is None:
+            return None
+        if not snapshot.regional:
+            return snapshot.view(proxy.region)
+        # It says where it is now, not where it was when it took that snapshot.
+        before = await self._fleet.last_known(proxy.name)
+        if before is not None and before.region == proxy.region and before.acked == served:
+            return snapshot.view(proxy.region)
+        return None
+
+    async def _read(
+        self,
+        requests: AsyncIterator[config_pb2.WatchRequest],
+        session: WatchSession,
+        proxy: Proxy,
+        answered: asyncio.Event,
+    ) -> None:
+        async for request in requests:
+            kind = request.WhichOneof("message")
+            if kind == "ack":
+                version = session.ack(request.ack.nonce)
+                if version is not None:
+                    current = self._publisher.current
+                    is_current = current is None or current.version <= version
+                    self._fleet.acknowledged(proxy, version, is_current)
+                    answered.set()
+            elif kind == "nack":
+                version = session.nack(request.nack.nonce)
+                if version is not None:
+                    self._fleet.refused(proxy, version, request.nack.resource, request.nack.reason)
+                    log.error(
+                        "a proxy refused a version",
+                        extra={
+                            "data": {"proxy": proxy.name, "version": str(version), "nack": proxy.last_nack}
+                        },
+                    )
+                    answered.set()
+            elif kind == "status":
+                self._fleet.reported(proxy, request.status.spool_bytes, request.status.usage_lag_seconds)
+        raise _StreamOver
+
+    async def _send(
+        self,
+        context: grpc.aio.ServicerContext[config_pb2.WatchRequest, bytes],
+        session: WatchSession,
+        proxy: Proxy,
+        answered: asyncio.Event,
+    ) -> None:
+        snapshot = self._publisher.require()
+        while True:
+            answered.clear()
+            self._note_staleness(snapshot, session, proxy)
+            update = session.next_update(snapshot.view(proxy.region))
+            if update is not None:
+                for message in update.messages:
+                    await context.write(message)
+            if session.is_waiting:
+                await answered.wait()
+                snapshot = self._publisher.require()
+            else:
+                snapshot = await self._publisher.wait_beyond(snapshot.version)
+
+    def _note_staleness(self, snapshot: Snapshot, session: WatchSession, proxy: Proxy) -> None:
+        if session.served is None or session.served < snapshot.version:
+            since = self._publisher.published_at(snapshot.version)
+            if since is not None:
+                self._fleet.behind(proxy, since)
+
+
+async def _read_hello(requests: AsyncIterator[config_pb2.WatchRequest]) -> config_pb2.ProxyHello:
+    request = None
+    with suppress(TimeoutError, StopAsyncIteration):
+        request = await asyncio.wait_for(anext(requests), HELLO_TIMEOUT_SECONDS)
+    if request is None or request.WhichOneof("message") != "hello":
+        raise BadHello("the first message must be a hello")
+    hello = request.hello
+    problem = hello_problem(hello.name, hello.region, dict(hello.labels), hello.software_version)
+    if problem is not None:
+        raise BadHello(problem)
+    return hello
+
+
+async def _raise_when(ended: asyncio.Event) -> None:
+    await ended.wait()
+    raise NotAuthenticated
+
+
+def _version(message: config_pb2.Version) -> Version | None:
+    version = Version(message.epoch, message.revision)
+    return None if version == NOTHING else version

@@ -1,0 +1,1 @@
+"""Admin and proxy tokens: who may call what."""

@@ -1,0 +1,117 @@
+"""From a bearer token to a Principal, without a query for each call.
+
+Verified tokens are believed for two seconds, unknown ones are refused for as long; both caches are
+bounded. Streams outlive that: each waits for its token's end, which a sweep over the tokens in use (one
+query for all of them) and the notification of a revocation tell. With the database away, open
+streams go on and new ones wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+
+from cachetools import TTLCache
+from headgate.rules.credentials import MAX_CREDENTIAL_BYTES, digest
+from sqlmodel import Session
+
+from control_plane.db.database import Database
+from control_plane.errors import DatabaseAway, QueryTooLong
+from control_plane.tokens import store
+from control_plane.tokens.errors import NotAuthenticated
+from control_plane.tokens.model import Principal
+
+log = logging.getLogger(__name__)
+
+# A revoked token is refused everywhere within two seconds; half of that is the sweep's.
+BELIEVED_SECONDS = 1.0
+SWEEP_SECONDS = 1.0
+MAX_CACHED = 10_000
+# Look-ups of unknown tokens that may run at once: guessing must not use up the database's connections.
+MAX_LOOKUPS = 4
+
+
+class Authenticator:
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+        self._known: TTLCache[bytes, Principal] = TTLCache(MAX_CACHED, BELIEVED_SECONDS)
+        self._unknown: TTLCache[bytes, bool] = TTLCache(MAX_CACHED, BELIEVED_SECONDS)
+        self._in_use: dict[bytes, set[asyncio.Event]] = {}
+        self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
+        self._wake = asyncio.Event()
+
+    async def authenticate(self, metadata: Mapping[str, str | bytes]) -> Principal:
+        """Raises NotAuthenticated, DatabaseAway."""
+        header = metadata.get("authorization", "")
+        scheme, _, token = header.partition(" ") if isinstance(header, str) else ("", "", "")
+        if scheme.lower() != "bearer" or not token or len(token) > MAX_CREDENTIAL_BYTES:
+            raise NotAuthenticated
+        sha256 = digest(token.strip())
+        if sha256 in self._unknown:
+            raise NotAuthenticated
+        principal = self._known.get(sha256)
+        if principal is None:
+            principal = await self._look_up(sha256)
+        if principal.expires_at is not None and principal.expires_at <= self._now():
+            raise NotAuthenticated
+        return principal
+
+    async def _look_up(self, sha256: bytes) -> Principal:
+        async with self._lookups:
+            if (known := self._known.get(sha256)) is not None:
+                return known
+            now = self._now()
+            found = await self._database.run(lambda session: store.find_principal(session, sha256, now))
+        if found is None:
+            self._unknown[sha256] = True
+            raise NotAuthenticated
+        self._known[sha256] = found
+        return found
+
+    @contextmanager
+    def watching(self, principal: Principal) -> Iterator[asyncio.Event]:
+        """An event that is set when this token ends, for as long as a stream uses it."""
+        ended = asyncio.Event()
+        events = self._in_use.setdefault(principal.sha256, set())
+        events.add(ended)
+        try:
+            yield ended
+        finally:
+            events.discard(ended)
+            if not events:
+                self._in_use.pop(principal.sha256, None)
+
+    def forget(self) -> None:
+        """Some token changed, here or on another replica: believe nothing, and look at the streams."""
+        self._known.clear()
+        self._unknown.clear()
+        self._wake.set()
+
+    async def sweep(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            try:
+                await asyncio.wait_for(self._wake.wait(), SWEEP_SECONDS)
+            except TimeoutError:
+                pass
+            self._wake.clear()
+            if self._in_use:
+                await self._sweep_once(set(self._in_use))
+
+    async def _sweep_once(self, hashes: set[bytes]) -> None:
+        now = self._now()
+
+        def ask(session: Session) -> set[bytes]:
+            return store.still_valid(session, hashes, now)
+
+        try:
+            valid = await self._database.run(ask)
+        except (DatabaseAway, QueryTooLong):
+            return
+        for sha256 in hashes - valid:
+            for event in self._in_use.get(sha256, ()):
+                event.set()

@@ -1,0 +1,123 @@
+"""Single calls: the attempts of requests, read by request id or newest first.
+
+A call is known by its final attempt; one whose proxy died has an attempt of unknown outcome instead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import UUID as UUID_TYPE
+from sqlmodel import Session
+
+from control_plane.usage.model import Attempt, Call
+
+# A request's attempts lie no further apart than its longest total timeout.
+SPREAD = timedelta(days=1, hours=1)
+MAX_ATTEMPTS_PER_CALL = 200
+
+_COLUMNS = ", ".join(
+    {
+        "user": 'user_name AS "user"',
+        "cache_write_tokens": "cache_write_5m_tokens + cache_write_1h_tokens AS cache_write_tokens",
+    }.get(field.name, field.name)
+    for field in fields(Attempt)
+)
+# Outcome 6 is UNKNOWN: the proxy died meanwhile.
+_CLOSES = "(final OR outcome = 6)"
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    # None: all.
+    tenant: str | None
+    key: str = ""
+
+
+def list_page(
+    session: Session,
+    chosen: Filter,
+    start: datetime,
+    end: datetime,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+) -> list[tuple[datetime, UUID, Call]]:
+    """Newest first: (time, id) of the closing attempt, which is the page's place, and the call."""
+    where, parameters = _where(chosen)
+    where += " AND time >= :start AND time < :end"
+    parameters |= {"start": start, "end": end, "limit": limit}
+    if before is not None:
+        where += " AND (time, id) < (:time, :id)"
+        parameters |= {"time": before[0], "id": before[1]}
+    statement = f"SELECT time, id, request_id FROM usage_record WHERE {where}"  # noqa: S608
+    rows = session.connection().execute(
+        text(f"{statement} ORDER BY time DESC, id DESC LIMIT :limit"), parameters
+    )
+    places: dict[UUID, tuple[datetime, UUID]] = {}
+    for time, record_id, request_id in rows:
+        places.setdefault(request_id, (time, record_id))
+    calls = _calls(session, list(places), [place[0] for place in places.values()], chosen.tenant)
+    return [(*places[call.request_id], call) for call in calls]
+
+
+def committed_since(session: Session, chosen: Filter, since: datetime, limit: int) -> list[Call]:
+    """Calls that were closed by records ingested since; some may have been given before."""
+    where, parameters = _where(chosen)
+    parameters |= {"since": since, "limit": limit}
+    rows = session.connection().execute(
+        text(
+            f"SELECT request_id, time FROM usage_record WHERE {where} AND ingested_at >= :since "  # noqa: S608
+            "ORDER BY ingested_at, time, id LIMIT :limit"
+        ),
+        parameters,
+    )
+    found = {row[0]: row[1] for row in rows}
+    return _calls(session, list(found), list(found.values()), chosen.tenant)
+
+
+def get(session: Session, request_id: UUID, tenant: str | None) -> Call | None:
+    calls = _calls(session, [request_id], [], tenant)
+    return calls[0] if calls else None
+
+
+def _where(chosen: Filter) -> tuple[str, dict[str, Any]]:
+    where, parameters = _CLOSES, {}
+    if chosen.tenant is not None:
+        where += " AND tenant = :tenant"
+        parameters["tenant"] = chosen.tenant
+    if chosen.key:
+        where += " AND key = :key"
+        parameters["key"] = chosen.key
+    return where, parameters
+
+
+def _calls(
+    session: Session, request_ids: Sequence[UUID], times: Sequence[datetime], tenant: str | None
+) -> list[Call]:
+    """In the order of `request_ids`. `times` narrows the partitions that are looked at."""
+    if not request_ids:
+        return []
+    where, parameters = "request_id = ANY(:ids)", {"ids": list(request_ids)}
+    if times:
+        where += " AND time >= :low AND time < :high"
+        parameters |= {"low": min(times) - SPREAD, "high": max(times) + SPREAD}  # type: ignore[dict-item]
+    if tenant is not None:
+        where += " AND tenant = :tenant"
+        parameters["tenant"] = tenant  # type: ignore[assignment]
+    statement = text(f"SELECT request_id, {_COLUMNS} FROM usage_record WHERE {where} ORDER BY time, id")  # noqa: S608
+    statement = statement.bindparams(bindparam("ids", type_=ARRAY(UUID_TYPE)))
+    calls = {request_id: Call(request_id) for request_id in request_ids}
+    for row in session.connection().execute(statement, parameters).mappings():
+        attempts = calls[row["request_id"]].attempts
+        if len(attempts) < MAX_ATTEMPTS_PER_CALL:
+            attempts.append(Attempt(**{name: row[name] for name in _NAMES}))
+    return [call for call in calls.values() if call.attempts]
+
+
+_NAMES = tuple(field.name for field in fields(Attempt))

@@ -1,0 +1,235 @@
+"""Usage ingest: batches in, committed rows out, exactly once.
+
+A few writers take what waits, from whichever streams, and commit it as one transaction: when commits are
+slow, batches pile up and the next transaction is larger. A batch's future resolves after the commit that
+contains it, never before. Records that the database will not take are found by halving and set aside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import psycopg
+from headgate.rules.credentials import Secret
+
+from control_plane.errors import DatabaseAway
+from control_plane.usage import sql, store
+from control_plane.usage.errors import Poison
+from control_plane.usage.model import Batch, Outcome, Quarantined
+from control_plane.usage.records import content_hash, line_of
+
+log = logging.getLogger(__name__)
+
+# Two: one prepares while the other waits for its commit. More only meet each other in the roll-ups.
+WRITERS = 2
+MAX_WAITING_BATCHES = 256
+# Per transaction. Larger ones gain nothing and hold their locks for longer.
+MAX_MERGED_RECORDS = 4_000
+# Records prepared without letting the event loop do something else.
+PREPARED_AT_ONCE = 250
+RETRY_SECONDS = (0.05, 0.5)
+NOTIFY_SECONDS = 0.2
+ATTEMPTS = 5
+
+
+@dataclass(slots=True)
+class _Waiting:
+    batch: Batch
+    done: asyncio.Future[Outcome]
+    outcome: Outcome = field(default_factory=Outcome)
+
+
+@dataclass(slots=True)
+class _Prepared:
+    """A record as a line, and where it came from."""
+
+    waiting: _Waiting
+    raw: bytes
+    digest: str
+    line: str
+
+
+class Ingest:
+    def __init__(self, url: Secret, retention_days: int, now: Callable[[], datetime]) -> None:
+        self._url = url
+        self._retention = timedelta(days=retention_days)
+        self._now = now
+        self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(MAX_WAITING_BATCHES)
+        self._notified = 0.0
+        self.records_total = 0
+        self.quarantined_total = 0
+        self.transactions_total = 0
+
+    @property
+    def waiting_batches(self) -> int:
+        return self._queue.qsize()
+
+    async def submit(self, batch: Batch) -> asyncio.Future[Outcome]:
+        """Waits for room; the future resolves after the commit, or raises DatabaseAway."""
+        future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        # Its stream may be gone by then; nobody needs to hear of that.
+        future.add_done_callback(_notice)
+        await self._queue.put(_Waiting(batch, future))
+        return future
+
+    async def run(self) -> None:
+        """Runs until cancelled; batches under way then fail, and their proxies send them again."""
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(WRITERS):
+                tasks.create_task(self._write_forever())
+
+    async def _write_forever(self) -> None:
+        connection: store.Connection | None = None
+        try:
+            while True:
+                taken = await self._take()
+                try:
+                    if connection is None or connection.closed:
+                        connection = await store.connect(self._url)
+                    await self._commit(connection, taken)
+                except (psycopg.Error, OSError) as error:
+                    _fail(taken, DatabaseAway(type(error).__name__))
+                    if not isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, OSError)):
+                        log.error("a batch could not be written", extra={"data": {"error": str(error)[:500]}})
+                    connection = await _discard(connection)
+                    await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311 - jitter
+                except BaseException:
+                    _fail(taken, DatabaseAway("stopping"))
+                    raise
+        finally:
+            await _discard(connection)
+
+    async def _take(self) -> list[_Waiting]:
+        taken = [await self._queue.get()]
+        size = len(taken[0].batch.records)
+        while size < MAX_MERGED_RECORDS and not self._queue.empty():
+            taken.append(self._queue.get_nowait())
+            size += len(taken[-1].batch.records)
+        return [one for one in taken if not one.done.cancelled()]
+
+    async def _commit(self, connection: store.Connection, taken: list[_Waiting]) -> None:
+        prepared, bad = await self._prepare(taken)
+        for attempt in range(1, ATTEMPTS + 1):
+            outcomes = {id(one): Outcome() for one in taken}
+            try:
+                aside = list(bad)
+                async with connection.transaction():
+                    await self._merge(connection, prepared, outcomes, aside)
+                    if aside:
+                        await store.quarantine(connection, [record for _, record in aside])
+                    await self._notify(connection)
+                break
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                if attempt == ATTEMPTS:
+                    raise
+        for owner, record in aside:
+            outcomes[id(owner)].quarantined += 1
+            log.error(
+                "usage record set aside",
+                extra={"data": {"proxy": record.proxy, "why": record.why, "id": record.record_id}},
+            )
+        self.transactions_total += 1
+        self.quarantined_total += len(aside)
+        for one in taken:
+            self.records_total += len(one.batch.records)
+            if not one.done.done():
+                one.done.set_result(outcomes[id(one)])
+
+    async def _prepare(
+        self, taken: list[_Waiting]
+    ) -> tuple[list[_Prepared], list[tuple[_Waiting, Quarantined]]]:
+        now = self._now()
+        now_ms = int(now.timestamp() * 1000)
+        oldest_ms = int((now - self._retention).timestamp() * 1000)
+        prepared: list[_Prepared] = []
+        bad: list[tuple[_Waiting, Quarantined]] = []
+        for one in taken:
+            proxy = one.batch.proxy
+            for raw in one.batch.records:
+                ordinal = len(prepared)
+                if ordinal % PREPARED_AT_ONCE == PREPARED_AT_ONCE - 1:
+                    await asyncio.sleep(0)
+                digest = content_hash(raw)
+                try:
+                    line = line_of(raw, digest, proxy, ordinal, oldest_ms, now_ms)
+                except Poison as error:
+                    bad.append((one, Quarantined(proxy, digest, None, error.why, raw)))
+                else:
+                    prepared.append(_Prepared(one, raw, digest, line))
+        return prepared, bad
+
+    async def _merge(
+        self,
+        connection: store.Connection,
+        prepared: list[_Prepared],
+        outcomes: dict[int, Outcome],
+        aside: list[tuple[_Waiting, Quarantined]],
+    ) -> None:
+        if not prepared:
+            return
+        try:
+            async with connection.transaction():  # a savepoint, so that halving can go on
+                merged = await store.merge(connection, [one.line for one in prepared])
+        except (psycopg.DataError, psycopg.IntegrityError) as error:
+            if len(prepared) == 1:
+                one = prepared[0]
+                why = f"the database refuses it: {type(error).__name__}"
+                aside.append(
+                    (one.waiting, Quarantined(one.waiting.batch.proxy, one.digest, None, why, one.raw))
+                )
+                return
+            middle = len(prepared) // 2
+            for half in (prepared[:middle], prepared[middle:]):
+                await connection.execute("TRUNCATE staging")
+                await self._merge(connection, half, outcomes, aside)
+            return
+        if not merged.standings:
+            for one in prepared:
+                outcomes[id(one.waiting)].inserted += 1
+            return
+        by_ordinal = {int(one.line.split("\t", 1)[0]): one for one in prepared}
+        seen: set[str] = set()
+        for standing in merged.standings:
+            one = by_ordinal[standing.ordinal]
+            outcome = outcomes[id(one.waiting)]
+            first = standing.record_id not in seen
+            seen.add(standing.record_id)
+            if standing.is_new and first:
+                outcome.inserted += 1
+            elif standing.is_same:
+                outcome.repeated += 1
+            else:
+                why = "known under this id with other content"
+                record = Quarantined(one.waiting.batch.proxy, one.digest, standing.record_id, why, one.raw)
+                aside.append((one.waiting, record))
+
+    async def _notify(self, connection: store.Connection) -> None:
+        """Tell those who follow calls, now and then: a notification takes a lock at commit."""
+        now = asyncio.get_running_loop().time()
+        if now - self._notified >= NOTIFY_SECONDS:
+            self._notified = now
+            await connection.execute(sql.NOTIFY)
+
+
+def _notice(future: asyncio.Future[Outcome]) -> None:
+    if not future.cancelled():
+        future.exception()
+
+
+def _fail(taken: list[_Waiting], error: Exception) -> None:
+    for one in taken:
+        if not one.done.done():
+            one.done.set_exception(error)
+
+
+async def _discard(connection: store.Connection | None) -> None:
+    if connection is not None:
+        try:
+            await connection.close()
+        except psycopg.Error:
+            pass

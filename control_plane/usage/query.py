@@ -1,0 +1,197 @@
+"""Reports: money, tokens, calls, errors and latency, grouped.
+
+`calls` counts requests (their final attempts), `attempts` counts records, `errors` counts requests whose
+client got a status of 400 or more or an incomplete answer. Latency is the request's, as the client saw it.
+Windows over a day are summed from hourly roll-ups, with the hours at both edges from the records, so
+the sums stay exact; percentiles then come from histograms. Grouping by user or metadata needs the records.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from control_plane.errors import InvalidField
+from control_plane.usage import sql
+from control_plane.usage.histogram import percentile
+from control_plane.usage.model import UsageRow
+
+ROLLED = ("tenant", "key", "route", "model", "provider", "task", "region")
+TIMES = ("hour", "day")
+MAX_GROUPING = 8
+MAX_WINDOW = timedelta(days=3_660)
+RECORDS_UP_TO = timedelta(days=1)
+HOUR = timedelta(hours=1)
+_METADATA = re.compile(r"metadata\.(.{1,256})", re.DOTALL)
+
+_SUMMED = (
+    "calls",
+    "attempts",
+    "errors",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    "cost_picousd",
+    "unpriced_attempts",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    by: Sequence[str]
+    start: datetime
+    end: datetime
+    # None: all.
+    tenant: str | None
+    limit: int
+    offset: int
+
+
+def ask(session: Session, question: Question) -> list[UsageRow]:
+    """Raises InvalidField, QueryTooLong."""
+    _check(question)
+    is_rolled = question.end - question.start > RECORDS_UP_TO and all(
+        name in ROLLED or name in TIMES for name in question.by
+    )
+    parameters: dict[str, Any] = {
+        "start": question.start,
+        "end": question.end,
+        "tenant": question.tenant,
+        "limit": question.limit,
+        "offset": question.offset,
+    }
+    for index, name in enumerate(question.by):
+        if match := _METADATA.fullmatch(name):
+            parameters[f"metadata_{index}"] = match.group(1)
+    if is_rolled:
+        first_hour = _hour_at_or_after(question.start)
+        last_hour = max(first_hour, question.end.replace(minute=0, second=0, microsecond=0))
+        parameters |= {"first_hour": first_hour, "last_hour": last_hour}
+        statement = _rolled(question)
+    else:
+        statement = _from_records(question)
+    rows = session.connection().execute(text(statement), parameters).mappings()
+    return [_row(question, row) for row in rows]
+
+
+def _check(question: Question) -> None:
+    if len(question.by) > MAX_GROUPING or len(set(question.by)) != len(question.by):
+        raise InvalidField("by", f"at most {MAX_GROUPING} different names")
+    for name in question.by:
+        if name not in (*ROLLED, *TIMES, "user") and not _METADATA.fullmatch(name):
+            known = ", ".join((*ROLLED[:2], "user", *ROLLED[2:], "day", "hour", "metadata.X"))
+            raise InvalidField("by", f"unknown name {name[:64]!r}; known are {known}")
+    if question.end <= question.start:
+        raise InvalidField("to", "is not after `from`")
+    if question.end - question.start > MAX_WINDOW:
+        raise InvalidField("from", f"is more than {MAX_WINDOW.days} days before `to`")
+
+
+def _hour_at_or_after(time: datetime) -> datetime:
+    hour = time.replace(minute=0, second=0, microsecond=0)
+    return hour if hour == time else hour + HOUR
+
+
+def _dimensions(question: Question, time: str) -> list[str]:
+    """SQL for each grouping, as text, named g0, g1 …"""
+    found = []
+    for index, name in enumerate(question.by):
+        if name in ROLLED:
+            expression = name
+        elif name == "user":
+            expression = "user_name"
+        elif name == "hour":
+            expression = f"to_char(date_trunc('hour', {time}, 'UTC') AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:00:00\"Z\"')"
+        elif name == "day":
+            expression = f"to_char({time} AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
+        else:
+            expression = f"coalesce(metadata->>:metadata_{index}, '')"
+        found.append(f"{expression} AS g{index}")
+    return found
+
+
+def _groups(question: Question) -> str:
+    return ", ".join(f"g{index}" for index in range(len(question.by)))
+
+
+def _tail(question: Question) -> str:
+    """Grouping, order and page: by time where time is grouped by, else by cost."""
+    times = [f"g{index}" for index, name in enumerate(question.by) if name in TIMES]
+    order = [*times, "cost_picousd DESC NULLS LAST", "attempts DESC"]
+    order += [f"g{index}" for index in range(len(question.by))]
+    group = f"GROUP BY {_groups(question)}" if question.by else ""
+    return f"{group} ORDER BY {', '.join(order)} LIMIT :limit OFFSET :offset"
+
+
+def _where(question: Question, window: str) -> str:
+    return f"({window})" + (" AND tenant = :tenant" if question.tenant is not None else "")
+
+
+def _from_records(question: Question) -> str:
+    columns = [*_dimensions(question, "time"), sql.SUMS]
+    columns += [
+        "percentile_cont(0.5) WITHIN GROUP (ORDER BY request_latency_ms) FILTER (WHERE final) AS p50",
+        "percentile_cont(0.95) WITHIN GROUP (ORDER BY request_latency_ms) FILTER (WHERE final) AS p95",
+        f"percentile_cont(0.5) WITHIN GROUP (ORDER BY {sql.FIRST_TOKEN_MS}) "
+        "FILTER (WHERE final AND first_token_ms IS NOT NULL) AS first_token_p50",
+    ]
+    where = _where(question, "time >= :start AND time < :end")
+    return f"SELECT {', '.join(columns)} FROM usage_record WHERE {where} {_tail(question)}"  # noqa: S608
+
+
+def _rolled(question: Question) -> str:
+    edges = "time >= :start AND time < :first_hour OR time >= :last_hour AND time < :end"
+    group = f"GROUP BY {_groups(question)}" if question.by else ""
+    of_records = [
+        *_dimensions(question, "time"),
+        sql.SUMS,
+        f"{sql.LATENCY_BUCKETS} AS latency_histogram",
+        f"{sql.FIRST_TOKEN_BUCKETS} AS first_token_histogram",
+    ]
+    of_hours = [*_dimensions(question, "hour"), *_SUMMED, "latency_histogram", "first_token_histogram"]
+    outside = [f"g{index}" for index in range(len(question.by))]
+    outside += [f"sum({name}) AS {name}" for name in _SUMMED]
+    outside += [f"hist_sum({name}) AS {name}" for name in ("latency_histogram", "first_token_histogram")]
+    return f"""
+        WITH parts AS (
+          SELECT {", ".join(of_hours)} FROM usage_hour
+          WHERE {_where(question, "hour >= :first_hour AND hour < :last_hour")}
+          UNION ALL
+          SELECT {", ".join(of_records)} FROM usage_record WHERE {_where(question, edges)} {group}
+        )
+        SELECT {", ".join(outside)} FROM parts {_tail(question)}
+    """  # noqa: S608 - names checked by _check
+
+
+def _row(question: Question, row: Any) -> UsageRow:
+    if "latency_histogram" in row:
+        latency, first_token = row["latency_histogram"] or (), row["first_token_histogram"] or ()
+        p50, p95 = percentile(latency, 0.5), percentile(latency, 0.95)
+        first_p50 = percentile(first_token, 0.5)
+    else:
+        p50, p95, first_p50 = row["p50"], row["p95"], row["first_token_p50"]
+    cost = row["cost_picousd"]
+    return UsageRow(
+        group=tuple(str(row[f"g{index}"]) for index in range(len(question.by))),
+        calls=int(row["calls"] or 0),
+        attempts=int(row["attempts"] or 0),
+        errors=int(row["errors"] or 0),
+        input_tokens=int(row["input_tokens"] or 0),
+        cache_read_tokens=int(row["cache_read_tokens"] or 0),
+        cache_write_tokens=int(row["cache_write_tokens"] or 0),
+        output_tokens=int(row["output_tokens"] or 0),
+        reasoning_tokens=int(row["reasoning_tokens"] or 0),
+        cost_picousd=int(cost) if cost is not None else None,
+        unpriced_attempts=int(row["unpriced_attempts"] or 0),
+        p50_ms=p50,
+        p95_ms=p95,
+        first_token_p50_ms=first_p50,
+    )

@@ -1,0 +1,62 @@
+"""Follows calls as they are committed, here or on another replica.
+
+Woken by a notification at most five times a second, and by a look every two seconds. Commits become visible
+out of the order in which they began, so each look reaches back a little and what was given is remembered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from control_plane.db.database import Database
+from control_plane.errors import DatabaseAway, QueryTooLong
+from control_plane.usage import calls
+from control_plane.usage.model import Call
+
+LOOK_SECONDS = 2.0
+REACH_BACK = timedelta(seconds=10)
+MAX_REMEMBERED = 50_000
+MAX_PER_LOOK = 1_000
+
+
+class Tail:
+    def __init__(self, database: Database, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._now = now
+        self._committed = asyncio.Event()
+
+    def wake(self) -> None:
+        self._committed.set()
+        self._committed = asyncio.Event()
+
+    async def follow(self, chosen: calls.Filter) -> AsyncIterator[Call]:
+        """From now on, without end."""
+        since = self._now()
+        given: OrderedDict[UUID, None] = OrderedDict()
+        while True:
+            committed = self._committed
+            looked_at, start = self._now(), since
+
+            try:
+                found = await self._database.read(
+                    lambda session, start=start: calls.committed_since(  # type: ignore[misc]
+                        session, chosen, start, MAX_PER_LOOK
+                    )
+                )
+            except (DatabaseAway, QueryTooLong):
+                found = []
+            for call in found:
+                if call.request_id not in given:
+                    given[call.request_id] = None
+                    yield call
+            while len(given) > MAX_REMEMBERED:
+                given.popitem(last=False)
+            since = max(since, looked_at - REACH_BACK)
+            try:
+                await asyncio.wait_for(committed.wait(), LOOK_SECONDS)
+            except TimeoutError:
+                pass

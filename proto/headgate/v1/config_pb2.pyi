@@ -1,0 +1,210 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from headgate.v1 import resources_pb2 as _resources_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class Version(_message.Message):
+    __slots__ = ("epoch", "revision")
+    EPOCH_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    epoch: int
+    revision: int
+    def __init__(self, epoch: _Optional[int] = ..., revision: _Optional[int] = ...) -> None: ...
+
+class WatchRequest(_message.Message):
+    __slots__ = ("hello", "ack", "nack", "status")
+    HELLO_FIELD_NUMBER: _ClassVar[int]
+    ACK_FIELD_NUMBER: _ClassVar[int]
+    NACK_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    hello: ProxyHello
+    ack: ConfigAck
+    nack: ConfigNack
+    status: ProxyStatus
+    def __init__(self, hello: _Optional[_Union[ProxyHello, _Mapping]] = ..., ack: _Optional[_Union[ConfigAck, _Mapping]] = ..., nack: _Optional[_Union[ConfigNack, _Mapping]] = ..., status: _Optional[_Union[ProxyStatus, _Mapping]] = ...) -> None: ...
+
+class ProxyHello(_message.Message):
+    __slots__ = ("name", "region", "labels", "software_version", "version")
+    class LabelsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    REGION_FIELD_NUMBER: _ClassVar[int]
+    LABELS_FIELD_NUMBER: _ClassVar[int]
+    SOFTWARE_VERSION_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    region: str
+    labels: _containers.ScalarMap[str, str]
+    software_version: str
+    version: Version
+    def __init__(self, name: _Optional[str] = ..., region: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., software_version: _Optional[str] = ..., version: _Optional[_Union[Version, _Mapping]] = ...) -> None: ...
+
+class ConfigAck(_message.Message):
+    __slots__ = ("nonce", "version")
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    nonce: str
+    version: Version
+    def __init__(self, nonce: _Optional[str] = ..., version: _Optional[_Union[Version, _Mapping]] = ...) -> None: ...
+
+class ConfigNack(_message.Message):
+    __slots__ = ("nonce", "version", "resource", "reason")
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    RESOURCE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    nonce: str
+    version: Version
+    resource: str
+    reason: str
+    def __init__(self, nonce: _Optional[str] = ..., version: _Optional[_Union[Version, _Mapping]] = ..., resource: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class ProxyStatus(_message.Message):
+    __slots__ = ("spool_bytes", "usage_lag_seconds", "inflight")
+    SPOOL_BYTES_FIELD_NUMBER: _ClassVar[int]
+    USAGE_LAG_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    INFLIGHT_FIELD_NUMBER: _ClassVar[int]
+    spool_bytes: int
+    usage_lag_seconds: float
+    inflight: int
+    def __init__(self, spool_bytes: _Optional[int] = ..., usage_lag_seconds: _Optional[float] = ..., inflight: _Optional[int] = ...) -> None: ...
+
+class WatchResponse(_message.Message):
+    __slots__ = ("update",)
+    UPDATE_FIELD_NUMBER: _ClassVar[int]
+    update: ConfigUpdate
+    def __init__(self, update: _Optional[_Union[ConfigUpdate, _Mapping]] = ...) -> None: ...
+
+class ConfigUpdate(_message.Message):
+    __slots__ = ("version", "nonce", "base", "upserts", "removals", "last")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    NONCE_FIELD_NUMBER: _ClassVar[int]
+    BASE_FIELD_NUMBER: _ClassVar[int]
+    UPSERTS_FIELD_NUMBER: _ClassVar[int]
+    REMOVALS_FIELD_NUMBER: _ClassVar[int]
+    LAST_FIELD_NUMBER: _ClassVar[int]
+    version: Version
+    nonce: str
+    base: Version
+    upserts: _containers.RepeatedCompositeFieldContainer[ConfigEntry]
+    removals: _containers.RepeatedCompositeFieldContainer[ConfigName]
+    last: bool
+    def __init__(self, version: _Optional[_Union[Version, _Mapping]] = ..., nonce: _Optional[str] = ..., base: _Optional[_Union[Version, _Mapping]] = ..., upserts: _Optional[_Iterable[_Union[ConfigEntry, _Mapping]]] = ..., removals: _Optional[_Iterable[_Union[ConfigName, _Mapping]]] = ..., last: _Optional[bool] = ...) -> None: ...
+
+class ConfigName(_message.Message):
+    __slots__ = ("kind", "tenant", "name")
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    kind: str
+    tenant: str
+    name: str
+    def __init__(self, kind: _Optional[str] = ..., tenant: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
+
+class ConfigEntry(_message.Message):
+    __slots__ = ("disabled", "tenant", "provider", "model", "route", "key")
+    DISABLED_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    ROUTE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    disabled: bool
+    tenant: _resources_pb2.Tenant
+    provider: ProviderConfig
+    model: ModelConfig
+    route: _resources_pb2.Route
+    key: KeyConfig
+    def __init__(self, disabled: _Optional[bool] = ..., tenant: _Optional[_Union[_resources_pb2.Tenant, _Mapping]] = ..., provider: _Optional[_Union[ProviderConfig, _Mapping]] = ..., model: _Optional[_Union[ModelConfig, _Mapping]] = ..., route: _Optional[_Union[_resources_pb2.Route, _Mapping]] = ..., key: _Optional[_Union[KeyConfig, _Mapping]] = ...) -> None: ...
+
+class ProviderConfig(_message.Message):
+    __slots__ = ("spec", "secrets")
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    SECRETS_FIELD_NUMBER: _ClassVar[int]
+    spec: _resources_pb2.Provider
+    secrets: _containers.RepeatedCompositeFieldContainer[ProviderSecret]
+    def __init__(self, spec: _Optional[_Union[_resources_pb2.Provider, _Mapping]] = ..., secrets: _Optional[_Iterable[_Union[ProviderSecret, _Mapping]]] = ...) -> None: ...
+
+class ProviderSecret(_message.Message):
+    __slots__ = ("name", "value")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    value: bytes
+    def __init__(self, name: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
+
+class ModelConfig(_message.Message):
+    __slots__ = ("spec", "prices")
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    PRICES_FIELD_NUMBER: _ClassVar[int]
+    spec: _resources_pb2.Model
+    prices: PriceList
+    def __init__(self, spec: _Optional[_Union[_resources_pb2.Model, _Mapping]] = ..., prices: _Optional[_Union[PriceList, _Mapping]] = ...) -> None: ...
+
+class KeyConfig(_message.Message):
+    __slots__ = ("spec", "credentials")
+    SPEC_FIELD_NUMBER: _ClassVar[int]
+    CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
+    spec: _resources_pb2.Key
+    credentials: _containers.RepeatedCompositeFieldContainer[Credential]
+    def __init__(self, spec: _Optional[_Union[_resources_pb2.Key, _Mapping]] = ..., credentials: _Optional[_Iterable[_Union[Credential, _Mapping]]] = ...) -> None: ...
+
+class Credential(_message.Message):
+    __slots__ = ("sha256", "public_id", "expires_at")
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    PUBLIC_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    sha256: bytes
+    public_id: str
+    expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, sha256: _Optional[bytes] = ..., public_id: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
+class PriceList(_message.Message):
+    __slots__ = ("prices", "version")
+    PRICES_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    prices: _containers.RepeatedCompositeFieldContainer[Price]
+    version: str
+    def __init__(self, prices: _Optional[_Iterable[_Union[Price, _Mapping]]] = ..., version: _Optional[str] = ...) -> None: ...
+
+class Price(_message.Message):
+    __slots__ = ("from_unix_ms", "service_tier", "above_input_tokens", "day_from_seconds", "day_to_seconds", "input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "audio_input", "audio_output", "request")
+    FROM_UNIX_MS_FIELD_NUMBER: _ClassVar[int]
+    SERVICE_TIER_FIELD_NUMBER: _ClassVar[int]
+    ABOVE_INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    DAY_FROM_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    DAY_TO_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    CACHE_READ_FIELD_NUMBER: _ClassVar[int]
+    CACHE_WRITE_5M_FIELD_NUMBER: _ClassVar[int]
+    CACHE_WRITE_1H_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_INPUT_FIELD_NUMBER: _ClassVar[int]
+    AUDIO_OUTPUT_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    from_unix_ms: int
+    service_tier: str
+    above_input_tokens: int
+    day_from_seconds: int
+    day_to_seconds: int
+    input: int
+    output: int
+    cache_read: int
+    cache_write_5m: int
+    cache_write_1h: int
+    audio_input: int
+    audio_output: int
+    request: int
+    def __init__(self, from_unix_ms: _Optional[int] = ..., service_tier: _Optional[str] = ..., above_input_tokens: _Optional[int] = ..., day_from_seconds: _Optional[int] = ..., day_to_seconds: _Optional[int] = ..., input: _Optional[int] = ..., output: _Optional[int] = ..., cache_read: _Optional[int] = ..., cache_write_5m: _Optional[int] = ..., cache_write_1h: _Optional[int] = ..., audio_input: _Optional[int] = ..., audio_output: _Optional[int] = ..., request: _Optional[int] = ...) -> None: ...

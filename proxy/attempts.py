@@ -1,0 +1,355 @@
+"""From a plan to an answer: which target next, with which provider key, and when to give up.
+
+Retries connection errors, timeouts, 408, 429 and 5xx; never a 400. Retry-After is obeyed, or the next
+target taken if that is sooner. Until a stream's first real event everything can still fail over.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import orjson
+from headgate.v1 import usage_pb2
+
+from proxy.config.model import ProviderKey, Target
+from proxy.dialects.openai_errors import failure_in_answer
+from proxy.dialects.openai_request import body_for
+from proxy.dialects.openai_stream import OpenAIStream
+from proxy.errors import CallError, unavailable
+from proxy.ids import Ids
+from proxy.upstream.deadlines import Deadlines
+from proxy.upstream.exchange import Exchange
+from proxy.upstream.failure import AttemptFailed, broken, reason_text
+from proxy.upstream.requests import UpstreamRequests
+from proxy.usage.account import Account
+from proxy.usage.spool import SpoolFull
+
+if TYPE_CHECKING:
+    from proxy.call import Call
+    from proxy.settle import Settlement
+
+# First wait before another try at the same target; doubled each time, with full jitter on half of it.
+BACKOFF_SECONDS = 0.1
+MAX_BACKOFF_SECONDS = 2.0
+# Longest Retry-After that a call sits out; beyond it the client is told instead.
+MAX_WAIT_SECONDS = 10.0
+# A rate-limited key rests this long where the provider does not say.
+DEFAULT_COOL_DOWN_SECONDS = 1.0
+# A refused key is tried again after this: somebody may have mended it at the provider.
+REJECTED_COOL_DOWN_SECONDS = 30.0
+# Answers up to this size are parsed whole; larger ones are searched for their usage from the end.
+_PARSE_BYTES = 256 * 2**10
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One upstream call: what was sent where, and what became of it."""
+
+    number: int
+    id: bytes
+    target: Target
+    provider_key: ProviderKey | None
+    account: Account
+    intent: bytes
+    exchange: Exchange
+    started_at: float
+    unix_ms: int
+    failure: AttemptFailed | None = None
+    usage: dict[str, object] | None = None
+    service_tier: str = ""
+    settled: bool = False
+
+
+class Attempts:
+    def __init__(
+        self,
+        *,
+        requests: UpstreamRequests,
+        deadlines: Deadlines,
+        settlement: Settlement,
+        ids: Ids,
+        random: Callable[[], float],
+    ) -> None:
+        self._requests = requests
+        self._deadlines = deadlines
+        self._settlement = settlement
+        self._ids = ids
+        self._random = random
+        self._loop = asyncio.get_running_loop()
+
+    async def answer(self, call: Call, plan: Sequence[Target]) -> Attempt:
+        """The attempt that answered (a stream: that began). Raises CallError when none does."""
+        skipped: list[tuple[Target, AttemptFailed]] = []
+        for position, target in enumerate(plan):
+            last_target = position + 1 == len(plan)
+            if target.disabled or target.provider.disabled:
+                continue
+            if not target.provider.kind.supported:
+                skipped.append((target, _unsupported(target)))
+                continue
+            attempt = await self._try_target(call, target, last_target, skipped)
+            if attempt is not None:
+                return attempt
+        raise _all_failed(call, skipped)
+
+    async def _try_target(
+        self,
+        call: Call,
+        target: Target,
+        last_target: bool,
+        skipped: list[tuple[Target, AttemptFailed]],
+    ) -> Attempt | None:
+        tries = call.route.attempts_per_target
+        for number in range(tries):
+            key, resting_seconds = self._choose_key(target)
+            if resting_seconds > 0:
+                if not last_target or not self._may_wait(call, resting_seconds):
+                    skipped.append((target, _resting(resting_seconds)))
+                    return None
+                await asyncio.sleep(resting_seconds)
+            attempt = await self._attempt(call, target, key)
+            failure = attempt.failure
+            if failure is None:
+                return attempt
+            self._rest(key, failure)
+            if failure.fatal:
+                raise _all_failed(call, skipped)
+            more_keys = len(target.provider.keys) > 1
+            if failure.key_rejected or failure.status == 429:
+                if not more_keys and (failure.key_rejected or not last_target):
+                    return None
+            elif not failure.retryable:
+                return None
+            elif number + 1 < tries:
+                backoff = min(BACKOFF_SECONDS * 2**number, MAX_BACKOFF_SECONDS)
+                backoff *= 0.5 + 0.5 * self._random()
+                if failure.retry_after_seconds is not None:
+                    backoff = max(backoff, failure.retry_after_seconds)
+                if not self._may_wait(call, backoff) or (not last_target and backoff > MAX_BACKOFF_SECONDS):
+                    return None
+                await asyncio.sleep(backoff)
+        return None
+
+    async def _attempt(self, call: Call, target: Target, key: ProviderKey | None) -> Attempt:
+        """One upstream call, up to its answer, its first real event, or its failure."""
+        asked = call.asked
+        settlement = self._settlement
+        settlement.close_previous(call)
+        now = time.monotonic()
+        timeouts = call.route.timeouts
+        inline = call.options is not None and call.options.inline_receipt
+        exchange = Exchange(
+            self._loop,
+            OpenAIStream(hide_usage=not asked.wants_usage, hold_end=inline) if asked.stream else None,
+            total_deadline=call.deadline,
+            first_token_seconds=timeouts.first_token_seconds,
+            idle_seconds=timeouts.idle_seconds,
+        )
+        attempt_id = self._ids.new()
+        try:
+            account = settlement.account(call, target, key)
+            intent = settlement.intent(attempt_id, call.request_id, account.record)
+        except SpoolFull:
+            raise unavailable("This proxy cannot record usage now: its spool is full.", 2) from None
+        attempt = Attempt(
+            number=len(call.attempts) + 1,
+            id=attempt_id,
+            target=target,
+            provider_key=key,
+            account=account,
+            intent=intent,
+            exchange=exchange,
+            started_at=now,
+            unix_ms=time.time_ns() // 1_000_000,
+        )
+        call.attempts.append(attempt)
+        self._deadlines.add(exchange)
+        try:
+            body = body_for(asked, target)
+            remaining = call.deadline - now
+            connect_seconds = min(timeouts.connect_seconds, max(remaining, 0.001))
+            await self._requests.send(
+                exchange, target, key, asked.operation, attempt_id, body, connect_seconds
+            )
+            if not exchange.ready.done():
+                await exchange.ready
+            if exchange.stale and exchange.failure is not None:
+                exchange = attempt.exchange = self._again(exchange)
+                await self._requests.send(
+                    exchange, target, key, asked.operation, attempt_id, body, connect_seconds, fresh=True
+                )
+                await exchange.ready
+            attempt.failure = exchange.failure if not exchange.streaming else None
+            if attempt.failure is None and not exchange.streaming:
+                attempt.failure = _read_whole(attempt)
+        except AttemptFailed as failure:
+            attempt.failure = failure
+        finally:
+            call.upstream_seconds += time.monotonic() - now
+            if not exchange.streaming:
+                self._deadlines.discard(exchange)
+        return attempt
+
+    def finished(self, exchange: Exchange) -> None:
+        self._deadlines.discard(exchange)
+
+    def _again(self, stale: Exchange) -> Exchange:
+        """The same exchange anew, its deadlines unchanged."""
+        self._deadlines.discard(stale)
+        stream = stale.stream
+        exchange = Exchange(
+            self._loop,
+            OpenAIStream(hide_usage=stream.hide_usage, hold_end=stream.hold_end) if stream else None,
+            total_deadline=stale.total_deadline,
+            first_token_seconds=0.0,
+            idle_seconds=stale.idle_seconds,
+        )
+        exchange.first_token_deadline = stale.first_token_deadline
+        self._deadlines.add(exchange)
+        return exchange
+
+    def _choose_key(self, target: Target) -> tuple[ProviderKey | None, float]:
+        """(key, seconds until it may be used). Keys take turns; resting ones are passed over."""
+        provider = target.provider
+        keys = provider.keys
+        if not keys:
+            return None, 0.0
+        if len(keys) == 1 and not keys[0].cooling_until:
+            return keys[0], 0.0
+        now = time.monotonic()
+        provider.turn[0] = turn = (provider.turn[0] + 1) % len(keys)
+        for offset in range(len(keys)):
+            key = keys[(turn + offset) % len(keys)]
+            if key.cooling_until <= now:
+                key.cooling_until = 0.0
+                return key, 0.0
+        key = min(keys, key=lambda k: k.cooling_until)
+        if key.reason == "rejected":
+            return key, 0.0  # never an empty set: somebody may have mended it
+        return key, key.cooling_until - now
+
+    def _rest(self, key: ProviderKey | None, failure: AttemptFailed) -> None:
+        if key is None:
+            return
+        if failure.key_rejected:
+            key.cooling_until = time.monotonic() + REJECTED_COOL_DOWN_SECONDS
+            key.reason = "rejected"
+        elif failure.status == 429:
+            wait = failure.retry_after_seconds
+            key.cooling_until = time.monotonic() + (DEFAULT_COOL_DOWN_SECONDS if wait is None else wait)
+            key.reason = "rate_limited"
+
+    def _may_wait(self, call: Call, seconds: float) -> bool:
+        return seconds <= MAX_WAIT_SECONDS and time.monotonic() + seconds < call.deadline
+
+
+def _read_whole(attempt: Attempt) -> AttemptFailed | None:
+    """Takes usage from a whole answer; a failure if it is none after all."""
+    exchange = attempt.exchange
+    body = exchange.body
+    if len(body) > _PARSE_BYTES:
+        # Embeddings and the like: the usage stands at the end, or at the front for some providers.
+        start = body.rfind(b'"usage"')
+        document = {"usage": _object_at(body, body.find(b"{", start)) if start >= 0 else None}
+        if body.lstrip()[:1] != b"{":
+            return broken(usage_pb2.REASON_PROTOCOL_ERROR, "the provider's answer is not a JSON object")
+    else:
+        try:
+            document = orjson.loads(body)
+        except (orjson.JSONDecodeError, RecursionError):
+            return broken(usage_pb2.REASON_PROTOCOL_ERROR, "the provider's answer is not JSON")
+        if not isinstance(document, dict):
+            return broken(usage_pb2.REASON_PROTOCOL_ERROR, "the provider's answer is not a JSON object")
+        if document.get("error"):
+            return failure_in_answer(document["error"])
+        tier = document.get("service_tier")
+        attempt.service_tier = tier if isinstance(tier, str) else ""
+    usage = document.get("usage")
+    attempt.usage = usage if isinstance(usage, dict) else None
+    return None
+
+
+def _object_at(body: bytes, start: int) -> object:
+    """The small flat-ish object that begins at `start`."""
+    depth = 0
+    for index in range(start, min(start + 4096, len(body))):
+        if body[index] == 0x7B:
+            depth += 1
+        elif body[index] == 0x7D:
+            depth -= 1
+            if depth == 0:
+                try:
+                    return orjson.loads(body[start : index + 1])
+                except orjson.JSONDecodeError:
+                    return None
+    return None
+
+
+def _unsupported(target: Target) -> AttemptFailed:
+    return AttemptFailed(
+        usage_pb2.REASON_INVALID_REQUEST,
+        message=f"Calls to providers of kind {target.provider.kind.name!r} are not supported yet.",
+    )
+
+
+def _resting(seconds: float) -> AttemptFailed:
+    return AttemptFailed(
+        usage_pb2.REASON_KEYS_COOLING_DOWN,
+        429,
+        "The provider's rate limit is reached.",
+        retry_after_seconds=seconds,
+    )
+
+
+def _all_failed(call: Call, skipped: list[tuple[Target, AttemptFailed]]) -> CallError:
+    """What the client is told when no target answered: the last word of a provider, or 502 / 504."""
+    failures = [(a.target, a.failure) for a in call.attempts if a.failure is not None] + skipped
+    if not failures:
+        return CallError(
+            400,
+            "no_capable_model",
+            f"No model of {call.route.name!r} can answer: all are disabled, or serve other regions.",
+            "model",
+        )
+    target, failure = failures[-1]
+    tried = [
+        {"model": t.label, "reason": reason_text(f.reason), "status": f.status or None} for t, f in failures
+    ]
+    headers = {"x-should-retry": "false"}
+    if failure.key_rejected:
+        return CallError(
+            502,
+            "provider_key_rejected",
+            f"Provider {target.provider.name!r} refused the key that Headgate holds for it "
+            f"({failure.status}). An administrator can replace it with 'headgate provider set-key'.",
+            kind="upstream_error",
+            headers=headers,
+            extra={"attempts": tried},
+        )
+    if failure.reason == usage_pb2.REASON_INVALID_REQUEST and failure.status == 0:
+        return CallError(400, "not_supported_yet", failure.message, "model", extra={"attempts": tried})
+    if 400 <= failure.status < 500:
+        if failure.status == 429 and failure.retry_after_seconds is not None:
+            headers["retry-after"] = str(max(1, round(failure.retry_after_seconds)))
+        error = failure.error
+        return CallError(
+            failure.status,
+            str(error.get("code") or reason_text(failure.reason)),
+            failure.message,
+            kind=str(error.get("type") or "upstream_error"),
+            headers=headers,
+            extra={**error, "attempts": tried},
+        )
+    timeout = failure.outcome == usage_pb2.OUTCOME_TIMEOUT
+    return CallError(
+        504 if timeout else 502,
+        "upstream_timeout" if timeout else "upstream_error",
+        f"{target.label}: {failure.message or reason_text(failure.reason)}",
+        kind="upstream_error",
+        headers=headers,
+        extra={"attempts": tried},
+    )

@@ -1,0 +1,53 @@
+"""Who calls: a credential is looked up by its hash, never compared.
+
+Every credential costs the same, known or not: one SHA-256 and one dictionary look-up, so that neither
+timing nor answer tells a wrong secret from an unknown key (A7). Misses are counted per address and
+throttled; a valid key passes from any address (A6).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable
+
+from cachetools import TTLCache
+from headgate.rules.credentials import MAX_CREDENTIAL_BYTES
+
+from proxy.config.model import Key, Snapshot
+from proxy.errors import invalid_key, too_many_failed_keys
+from proxy.http.request import Request
+
+# Failed credentials per address and window; a misconfigured fleet behind one address stays below.
+MAX_MISSES = 100
+WINDOW_SECONDS = 10
+# Addresses remembered; the oldest are forgotten first.
+MAX_ADDRESSES = 10_000
+
+_NOBODY = hashlib.sha256(b"").digest()
+
+
+class Authenticator:
+    def __init__(self, unix_seconds: Callable[[], float] = time.time) -> None:
+        self._now = unix_seconds
+        self._misses: TTLCache[str, int] = TTLCache(MAX_ADDRESSES, WINDOW_SECONDS)
+
+    def authenticate(self, snapshot: Snapshot, credential: bytes, request: Request) -> Key:
+        """The key that the credential opens. Raises CallError: 401, always the same, or 429."""
+        sha256 = (
+            hashlib.sha256(credential).digest() if 0 < len(credential) <= MAX_CREDENTIAL_BYTES else _NOBODY
+        )
+        found = snapshot.credentials.get(sha256)
+        if found is not None:
+            key = found.key
+            if (
+                self._now() < found.expires_at
+                and not key.disabled
+                and key.tenant not in snapshot.disabled_tenants
+            ):
+                return key
+        misses = self._misses.get(request.connection.remote, 0) + 1
+        self._misses[request.connection.remote] = misses
+        if misses > MAX_MISSES:
+            raise too_many_failed_keys(WINDOW_SECONDS)
+        raise invalid_key()

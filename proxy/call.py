@@ -1,0 +1,154 @@
+"""The way of one call. Read top to bottom: each stage is one call into one module.
+
+authenticate → read and parse → resolve the route → plan → attempt(s) → relay → settle → record.
+Nothing here waits but for the client's body and for the provider; cancellation (the client left) is a
+normal path, and what it cost is recorded without awaiting anything.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from proxy.attempts import Attempt, Attempts
+from proxy.auth import Authenticator
+from proxy.config.model import Key, Route, Snapshot
+from proxy.config.resolve import resolve
+from proxy.dialects.openai_request import OpenAIRequest, parse_request
+from proxy.errors import CallError, internal, unavailable
+from proxy.http.options import Options, options_of
+from proxy.http.request import Request, require_json
+from proxy.http.responses import Raw, Streamed, error_response
+from proxy.ids import Ids
+from proxy.logs import Log
+from proxy.metrics import Metrics
+from proxy.relay import relay_stream, whole_answer
+from proxy.settle import Settlement
+
+# How long a client is asked to wait when we cannot serve yet.
+RETRY_AFTER_SECONDS = 2
+
+
+@dataclass(slots=True)
+class Call:
+    """Everything known about one call while it lasts."""
+
+    request: Request
+    request_id: bytes
+    # Monotonic seconds, as all times here.
+    started_at: float
+    snapshot: Snapshot
+    key: Key
+    asked: OpenAIRequest
+    route: Route
+    options: Options | None
+    # By when the whole call must be answered.
+    deadline: float
+    attempts: list[Attempt] = field(default_factory=list)
+    # Serialised final records, in order.
+    records: list[bytes] = field(default_factory=list)
+    # Seconds spent waiting for providers.
+    upstream_seconds: float = 0.0
+    # Sum over the settled attempts; None as soon as one of them is unpriced.
+    cost_picousd: int | None = 0
+
+
+class Calls:
+    """Handles calls under whatever snapshot is current when they begin."""
+
+    def __init__(
+        self,
+        *,
+        snapshot: Callable[[], Snapshot | None],
+        authenticator: Authenticator,
+        attempts: Attempts,
+        settlement: Settlement,
+        metrics: Metrics,
+        log: Log,
+        ids: Ids,
+        random: Callable[[], float],
+    ) -> None:
+        self._snapshot = snapshot
+        self._authenticator = authenticator
+        self._attempts = attempts
+        self._settlement = settlement
+        self._metrics = metrics
+        self._log = log
+        self._ids = ids
+        self._random = random
+
+    async def handle(self, request: Request, operation: str) -> Raw | Streamed:
+        """Answers one call; every error becomes an answer in the client's dialect."""
+        started_at = time.monotonic()
+        request_id = self._ids.new()
+        self._metrics.inflight += 1
+        try:
+            return await self._answer(request, operation, request_id, started_at)
+        except CallError as error:
+            self._metrics.refuse(error.code)
+            return error_response(error, request, request_id.hex())
+        except ConnectionError:
+            raise
+        except Exception as error:
+            if request.response_begun:
+                raise
+            self._log.event("internal_error", request_id=request_id.hex(), error=type(error).__name__)
+            return error_response(internal(), request, request_id.hex())
+        finally:
+            self._metrics.inflight -= 1
+
+    def authenticate(self, request: Request) -> tuple[Snapshot, Key]:
+        snapshot = self._snapshot()
+        if snapshot is None:
+            raise unavailable("This proxy has no configuration yet.", RETRY_AFTER_SECONDS)
+        return snapshot, self._authenticator.authenticate(snapshot, request.credential(), request)
+
+    async def _answer(
+        self, request: Request, operation: str, request_id: bytes, started_at: float
+    ) -> Raw | Streamed:
+        snapshot, key = self.authenticate(request)
+        if not self._settlement.has_room():
+            raise unavailable("This proxy cannot record usage now: its spool is full.", RETRY_AFTER_SECONDS)
+        require_json(request)
+        asked = parse_request(operation, request.body)
+        options = options_of(request)
+        route = resolve(snapshot, key, asked.model)
+        plan = route.node.plan(self._random)
+        total_seconds = route.timeouts.total_seconds
+        if options is not None and options.timeout_seconds is not None:
+            total_seconds = min(total_seconds, options.timeout_seconds)
+        call = Call(
+            request=request,
+            request_id=request_id,
+            started_at=started_at,
+            snapshot=snapshot,
+            key=key,
+            asked=asked,
+            route=route,
+            options=options,
+            deadline=started_at + total_seconds,
+        )
+        try:
+            attempt = await self._attempts.answer(call, plan)
+            if attempt.exchange.streaming:
+                return await relay_stream(call, attempt, self._settlement)
+            return whole_answer(call, attempt, self._settlement)
+        except CallError as error:
+            return self._refused(call, error)
+        except BaseException:  # the client left, or a bug: whatever it is, the attempt is accounted for
+            self._settlement.abandon(call)
+            raise
+
+    def _refused(self, call: Call, error: CallError) -> Raw:
+        self._settlement.close(call, error.status)
+        headers = {
+            "x-headgate-route": call.route.name,
+            "x-headgate-attempts": str(len(call.attempts)),
+            "x-headgate-cache": "off",
+            "x-headgate-overhead-ms": f"{self._settlement.overhead_seconds(call) * 1000:.1f}",
+        }
+        if call.attempts:
+            headers["x-headgate-model"] = call.attempts[-1].target.label
+            headers["x-headgate-cost-usd"] = self._settlement.cost_text(call)
+        return error_response(error, call.request, call.request_id.hex(), headers)

@@ -1,0 +1,290 @@
+"""From config entries (proto) to a Snapshot. The second check of P2: what does not fit is refused here.
+
+The only module of the call path's config that reads generated messages. Entries that did not change
+keep their compiled form, so that one new key among 10,000 costs one key.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from typing import ParamSpec, TypeVar
+
+from headgate.rules.credentials import Secret
+from headgate.rules.money import DISCOUNT_UNIT, Price
+from headgate.rules.names import SHARED_TENANT
+from headgate.v1 import config_pb2, policy_pb2, resources_pb2
+
+from proxy.config.model import (
+    Credential,
+    Key,
+    Provider,
+    ProviderKey,
+    Route,
+    SandboxSettings,
+    Snapshot,
+    Target,
+    Timeouts,
+    Version,
+)
+from proxy.policy.nodes import Fixed, Node, Weighted, fallback
+from proxy.providers.kinds import KINDS
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# (kind, tenant, name)
+EntryName = tuple[str, str, str]
+Entries = Mapping[EntryName, config_pb2.ConfigEntry]
+
+
+@dataclass(slots=True)
+class ConfigRefused(Exception):
+    """Why an update cannot be served: goes into the nack."""
+
+    resource: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.resource}: {self.reason}" if self.resource else self.reason
+
+
+def entry_name(entry: config_pb2.ConfigEntry) -> EntryName:
+    kind = entry.WhichOneof("entry")
+    if kind is None:
+        raise ConfigRefused("", "an entry of a kind that this proxy does not know; upgrade the proxy")
+    message = getattr(entry, kind)
+    spec = message if kind in ("tenant", "route") else message.spec
+    return kind, "" if kind == "tenant" else spec.tenant or "default", spec.name
+
+
+class Compiler:
+    """Compiles successive versions; remembers keys by entry and the health of provider keys by name."""
+
+    def __init__(self) -> None:
+        self._keys: dict[EntryName, tuple[config_pb2.ConfigEntry, Key, list[tuple[bytes, Credential]]]] = {}
+        self._provider_keys: dict[tuple[str, str, str], ProviderKey] = {}
+
+    def compile(self, version: Version, entries: Entries) -> Snapshot:
+        """Raises ConfigRefused, and then remembers nothing of the refused version."""
+        by_kind: dict[str, list[tuple[EntryName, config_pb2.ConfigEntry]]] = {}
+        for name, entry in entries.items():
+            by_kind.setdefault(name[0], []).append((name, entry))
+
+        provider_keys: dict[tuple[str, str, str], ProviderKey] = {}
+        providers: dict[str, dict[str, Provider]] = {}
+        for name, entry in by_kind.get("provider", ()):
+            provider = _guarded(name, self._provider, name, entry, provider_keys)
+            providers.setdefault(name[1], {})[name[2]] = provider
+        targets: dict[str, dict[str, Target]] = {}
+        models: dict[str, dict[str, Route]] = {}
+        for name, entry in by_kind.get("model", ()):
+            target = _guarded(name, _target, name, entry, providers)
+            if target is None:
+                continue  # its provider is not sent to this region
+            targets.setdefault(name[1], {})[name[2]] = target
+            models.setdefault(name[1], {})[name[2]] = Route(name[2], Fixed((target,)))
+        routes: dict[str, dict[str, Route]] = {}
+        for name, entry in by_kind.get("route", ()):
+            route = _guarded(name, _route, name, entry, targets, entries)
+            routes.setdefault(name[1], {})[name[2]] = route
+
+        keys, credentials = self._compile_keys(by_kind.get("key", ()))
+        self._keys = keys
+        self._provider_keys = provider_keys
+        return Snapshot(
+            version=version,
+            credentials=credentials,
+            routes=routes,
+            models=models,
+            providers=providers,
+            disabled_tenants=frozenset(n[2] for n, e in by_kind.get("tenant", ()) if e.disabled),
+        )
+
+    def _compile_keys(
+        self, entries: Iterable[tuple[EntryName, config_pb2.ConfigEntry]]
+    ) -> tuple[
+        dict[EntryName, tuple[config_pb2.ConfigEntry, Key, list[tuple[bytes, Credential]]]],
+        dict[bytes, Credential],
+    ]:
+        compiled = {}
+        credentials: dict[bytes, Credential] = {}
+        for name, entry in entries:
+            known = self._keys.get(name)
+            if known is not None and known[0] is entry:
+                # What it resolved to belongs to the old snapshot.
+                key = replace(known[1], resolved={})
+                pairs = [(sha, replace(credential, key=key)) for sha, credential in known[2]]
+            else:
+                key, pairs = _guarded(name, _key, name, entry)
+            compiled[name] = (entry, key, pairs)
+            for sha, credential in pairs:
+                if sha in credentials:
+                    raise ConfigRefused("/".join(name), "its secret opens another key as well")
+                credentials[sha] = credential
+        return compiled, credentials
+
+    def _provider(
+        self,
+        name: EntryName,
+        entry: config_pb2.ConfigEntry,
+        provider_keys: dict[tuple[str, str, str], ProviderKey],
+    ) -> Provider:
+        spec = entry.provider.spec
+        kind = KINDS.get(spec.kind)
+        if kind is None:
+            raise ValueError(f"provider kind {spec.kind!r} is not known to this proxy")
+        keys = []
+        for secret in entry.provider.secrets:
+            identity = (name[1], name[2], secret.name)
+            known = self._provider_keys.get(identity)
+            text = secret.value.decode("utf-8")
+            if any(ord(c) < 33 or ord(c) > 126 for c in text):
+                raise ValueError(f"key {secret.name!r} holds characters that cannot stand in a header")
+            if known is None or known.secret.text != text:
+                known = ProviderKey(secret.name, Secret(text))
+            provider_keys[identity] = known
+            keys.append(known)
+        sandbox = spec.sandbox
+        return Provider(
+            name=spec.name,
+            tenant=name[1],
+            kind=kind,
+            base_url=(spec.base_url or kind.base_url).rstrip("/"),
+            region=spec.region,
+            private_network=spec.private_network,
+            headers=tuple(sorted((k.lower(), v) for k, v in spec.headers.items())),
+            keys=tuple(keys),
+            sandbox=SandboxSettings(
+                latency_seconds=sandbox.latency.ToNanoseconds() / 1e9,
+                tokens_per_second=sandbox.tokens_per_second,
+                error_rate=sandbox.error_rate,
+                error_status=sandbox.error_status or 503,
+                output_tokens=sandbox.output_tokens or 24,
+            ),
+            disabled=entry.disabled,
+        )
+
+
+def _guarded(name: EntryName, build: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    try:
+        return build(*args, **kwargs)
+    except (ValueError, ArithmeticError, KeyError) as error:
+        raise ConfigRefused("/".join(name), str(error)) from error
+
+
+def _key(name: EntryName, entry: config_pb2.ConfigEntry) -> tuple[Key, list[tuple[bytes, Credential]]]:
+    spec = entry.key.spec
+    key = Key(
+        name=spec.name,
+        tenant=name[1],
+        allow=tuple(spec.allow.of) if spec.HasField("allow") else None,
+        metadata=tuple(sorted(spec.metadata.items())),
+        disabled=entry.disabled,
+    )
+    pairs = []
+    for credential in entry.key.credentials:
+        if len(credential.sha256) != 32:
+            raise ValueError("a credential without a SHA-256")
+        expires = (
+            credential.expires_at.ToNanoseconds() / 1e9 if credential.HasField("expires_at") else math.inf
+        )
+        pairs.append((credential.sha256, Credential(key, credential.public_id, expires)))
+    return key, pairs
+
+
+def _target(
+    name: EntryName, entry: config_pb2.ConfigEntry, providers: Mapping[str, Mapping[str, Provider]]
+) -> Target | None:
+    spec = entry.model.spec
+    provider = _own_or_shared(providers, name[1], spec.provider)
+    if provider is None:
+        return None
+    return Target(
+        model=spec.name,
+        provider=provider,
+        upstream_model=spec.upstream_model or spec.name,
+        prices=tuple(_price(price) for price in entry.model.prices.prices),
+        price_version=entry.model.prices.version,
+        discount_ppm=int(Decimal(spec.discount or "0") * DISCOUNT_UNIT),
+        disabled=entry.disabled,
+    )
+
+
+def _price(price: config_pb2.Price) -> Price:
+    return Price(
+        input=price.input,
+        output=price.output,
+        cache_read=price.cache_read,
+        cache_write_5m=price.cache_write_5m,
+        cache_write_1h=price.cache_write_1h,
+        audio_input=price.audio_input,
+        audio_output=price.audio_output,
+        request=price.request,
+        from_unix_ms=price.from_unix_ms,
+        service_tier=price.service_tier,
+        above_input_tokens=price.above_input_tokens,
+        day_from_seconds=price.day_from_seconds,
+        day_to_seconds=price.day_to_seconds,
+    )
+
+
+def _route(
+    name: EntryName,
+    entry: config_pb2.ConfigEntry,
+    targets: Mapping[str, Mapping[str, Target]],
+    entries: Entries,
+) -> Route:
+    spec = entry.route
+    node = _node(spec.policy, name[1], targets, entries)
+    return Route(
+        name=spec.name,
+        node=node,
+        task=spec.task,
+        attempts_per_target=spec.retry.attempts or 2,
+        timeouts=_timeouts(spec.timeouts),
+        refusal="is disabled" if entry.disabled else "",
+    )
+
+
+def _timeouts(spec: resources_pb2.Timeouts) -> Timeouts:
+    default = Timeouts()
+    return Timeouts(
+        connect_seconds=spec.connect.ToNanoseconds() / 1e9 or default.connect_seconds,
+        first_token_seconds=spec.first_token.ToNanoseconds() / 1e9 or default.first_token_seconds,
+        idle_seconds=spec.idle.ToNanoseconds() / 1e9 or default.idle_seconds,
+        total_seconds=spec.total.ToNanoseconds() / 1e9 or default.total_seconds,
+    )
+
+
+def _node(
+    policy: policy_pb2.Policy,
+    tenant: str,
+    targets: Mapping[str, Mapping[str, Target]],
+    entries: Entries,
+) -> Node:
+    which = policy.WhichOneof("node")
+    if which == "model":
+        target = _own_or_shared(targets, tenant, policy.model)
+        if target is not None:
+            return Fixed((target,))
+        if ("model", tenant, policy.model) in entries or ("model", SHARED_TENANT, policy.model) in entries:
+            return Fixed(())  # known, and its provider does not serve this region
+        raise ValueError(f"model {policy.model!r} is not in this config")
+    if which == "fallback":
+        return fallback([_node(node, tenant, targets, entries) for node in policy.fallback.of])
+    if which == "weighted":
+        return Weighted(
+            [
+                (_node(item.use, tenant, targets, entries), item.weight if item.HasField("weight") else 1.0)
+                for item in policy.weighted.of
+            ]
+        )
+    raise ValueError(f"policy node {which or 'nothing'!r} is not supported yet")
+
+
+def _own_or_shared(by_tenant: Mapping[str, Mapping[str, T]], tenant: str, name: str) -> T | None:
+    own = by_tenant.get(tenant, {}).get(name)
+    return own if own is not None else by_tenant.get(SHARED_TENANT, {}).get(name)

@@ -1,0 +1,92 @@
+"""The current snapshot of a process, and the entries it was compiled from.
+
+An update is applied all or nothing: it is assembled from its messages, compiled, and swapped in by one
+assignment. What is refused leaves everything as it was (P2). A version never goes backwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from headgate.v1 import config_pb2
+
+from proxy.config.compile import Compiler, ConfigRefused, EntryName, entry_name
+from proxy.config.model import Snapshot, Version
+
+# Messages of one update that may wait for their last one: 1 GiB at a MiB each is no config.
+MAX_MESSAGES = 1_024
+
+
+class ConfigHolder:
+    def __init__(self) -> None:
+        self.snapshot: Snapshot | None = None
+        self.entries: dict[EntryName, config_pb2.ConfigEntry] = {}
+        self.listeners: list[Callable[[Snapshot], None]] = []
+        self._compiler = Compiler()
+        self._waiting: list[config_pb2.ConfigUpdate] = []
+
+    @property
+    def version(self) -> Version | None:
+        return self.snapshot.version if self.snapshot is not None else None
+
+    def current(self) -> Snapshot | None:
+        return self.snapshot
+
+    def forget_partial(self) -> None:
+        """The stream broke: what had come of an update is void."""
+        self._waiting.clear()
+
+    def receive(self, update: config_pb2.ConfigUpdate) -> bool:
+        """Takes one message; True when its update is complete and applied. Raises ConfigRefused."""
+        if self._waiting and self._waiting[0].nonce != update.nonce:
+            self._waiting.clear()
+        self._waiting.append(update)
+        if len(self._waiting) > MAX_MESSAGES:
+            self._waiting.clear()
+            raise ConfigRefused("", f"an update of more than {MAX_MESSAGES} messages")
+        if not update.last:
+            return False
+        messages, self._waiting = self._waiting, []
+        self._apply(messages)
+        return True
+
+    def _apply(self, messages: list[config_pb2.ConfigUpdate]) -> None:
+        last = messages[-1]
+        version = Version(last.version.epoch, last.version.revision)
+        known = self.version
+        if known is not None and version < known:
+            raise ConfigRefused("", f"version {version} is older than {known}, which is served")
+        if last.HasField("base"):
+            if known is None or known != Version(last.base.epoch, last.base.revision):
+                raise ConfigRefused("", f"a delta against a version that is not served ({known})")
+            entries = dict(self.entries)
+        else:
+            entries = {}
+        upserted: set[EntryName] = set()
+        for message in messages:
+            for entry in message.upserts:
+                name = entry_name(entry)
+                if name in upserted:
+                    raise ConfigRefused("/".join(name), "stands twice in one update")
+                upserted.add(name)
+                entries[name] = entry
+            for removal in message.removals:
+                entries.pop((removal.kind, removal.tenant, removal.name), None)
+        snapshot = self._compiler.compile(version, entries)
+        self.entries = entries
+        self.snapshot = snapshot
+        for listener in self.listeners:
+            listener(snapshot)
+
+    def whole(self) -> list[config_pb2.ConfigUpdate]:
+        """What is served, as the messages of a snapshot update (for the disk, and for new workers)."""
+        if self.snapshot is None:
+            return []
+        version = config_pb2.Version(
+            epoch=self.snapshot.version.epoch, revision=self.snapshot.version.revision
+        )
+        return [
+            config_pb2.ConfigUpdate(
+                version=version, nonce="whole", upserts=list(self.entries.values()), last=True
+            )
+        ]

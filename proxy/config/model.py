@@ -1,0 +1,148 @@
+"""A snapshot as the call path reads it: immutable, indexed, with everything computed beforehand.
+
+Built by `compile.py`, swapped by one assignment, shared by all calls that began under it.
+Only the health of provider keys lives longer than a snapshot and is carried over by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import orjson
+from headgate.rules.credentials import Secret
+from headgate.rules.money import Price
+
+from proxy.http.values import header_value
+from proxy.policy.nodes import Node
+from proxy.providers.kinds import Kind
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Version:
+    epoch: int
+    revision: int
+
+    def __str__(self) -> str:
+        return f"{self.epoch}.{self.revision}"
+
+
+@dataclass(slots=True, eq=False)
+class ProviderKey:
+    """The tenant's own secret for a provider, and whether it is resting after a refusal."""
+
+    name: str
+    secret: Secret
+    # Loop time until which the provider asked us to leave this key alone.
+    cooling_until: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SandboxSettings:
+    latency_seconds: float
+    tokens_per_second: float
+    error_rate: float
+    error_status: int
+    output_tokens: int
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Provider:
+    name: str
+    tenant: str
+    kind: Kind
+    base_url: str
+    region: str
+    private_network: bool
+    headers: tuple[tuple[str, str], ...]
+    keys: tuple[ProviderKey, ...]
+    sandbox: SandboxSettings
+    disabled: bool
+    # Next key to use; a list so that the frozen provider can count. Spreads load over the keys.
+    turn: list[int] = field(default_factory=lambda: [0], compare=False)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Target:
+    """One model at one provider: what an attempt is made against."""
+
+    model: str
+    provider: Provider
+    upstream_model: str
+    prices: tuple[Price, ...]
+    price_version: str
+    discount_ppm: int
+    disabled: bool
+
+    @property
+    def label(self) -> str:
+        """As `x-headgate-model` shows it."""
+        return f"{self.provider.name}/{self.upstream_model}"
+
+    # Prepared when the target is made, not per call: the answer's header line, the model in JSON.
+    header: bytes = field(init=False, default=b"")
+    upstream_json: bytes = field(init=False, default=b"")
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "upstream_json", orjson.dumps(self.upstream_model))
+        line = f"x-headgate-model: {header_value(self.label)}\r\n"
+        object.__setattr__(self, "header", line.encode("latin-1"))
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    connect_seconds: float = 5.0
+    first_token_seconds: float = 60.0
+    idle_seconds: float = 60.0
+    total_seconds: float = 900.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """What an application sends as `model`: a declared route, or a model called directly."""
+
+    name: str
+    node: Node
+    task: str = ""
+    attempts_per_target: int = 2
+    timeouts: Timeouts = Timeouts()
+    # Why it answers nothing (disabled, or it leads to something that is gone); "" = it answers.
+    refusal: str = ""
+    header: bytes = field(init=False, default=b"")
+
+    def __post_init__(self) -> None:
+        line = f"x-headgate-route: {header_value(self.name)}\r\n"
+        object.__setattr__(self, "header", line.encode("latin-1"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Key:
+    """A virtual key. `resolved` caches what its callers asked for under this snapshot."""
+
+    name: str
+    tenant: str
+    # None: the tenant's routes.
+    allow: tuple[str, ...] | None
+    metadata: tuple[tuple[str, str], ...]
+    disabled: bool
+    resolved: dict[str, Route] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    key: Key
+    public_id: str
+    # Unix seconds; infinity = does not end.
+    expires_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    version: Version
+    # By SHA-256 of the whole secret.
+    credentials: dict[bytes, Credential]
+    # tenant → name → …; the shared ones under "*".
+    routes: dict[str, dict[str, Route]]
+    models: dict[str, dict[str, Route]]
+    providers: dict[str, dict[str, Provider]]
+    disabled_tenants: frozenset[str]

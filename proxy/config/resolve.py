@@ -1,0 +1,121 @@
+"""What a key means by a `model`: the look-up order and the permissions of interface.md, section 3.
+
+The tenant's route, a shared route, the tenant's model, a shared model, then provider/upstream-model.
+Everything is deny by default; what was found is cached per key until the next snapshot.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from fnmatch import fnmatchcase
+
+from headgate.rules.money import Price
+from headgate.rules.names import SHARED_TENANT
+
+from proxy.config.model import Key, Provider, Route, Snapshot, Target
+from proxy.errors import CallError, model_not_allowed, model_not_found, not_supported_yet
+from proxy.policy.nodes import Fixed
+
+SUFFIXES = (":cheapest", ":fastest", ":race")
+BUILT_IN = ("cheapest", "fastest")
+# Distinct names remembered per key: a client that invents names must not grow our memory.
+MAX_RESOLVED_PER_KEY = 1_000
+MAX_NAME_LENGTH = 256
+
+
+def resolve(snapshot: Snapshot, key: Key, name: str) -> Route:
+    """The route that answers `name` for this key. Raises CallError: 403, 404 or 400."""
+    route = key.resolved.get(name)
+    if route is None:
+        route = _resolve(snapshot, key, name)
+        if len(key.resolved) < MAX_RESOLVED_PER_KEY:
+            key.resolved[name] = route
+    return route
+
+
+def _resolve(snapshot: Snapshot, key: Key, name: str) -> Route:
+    if len(name) > MAX_NAME_LENGTH:
+        raise model_not_found(name)
+    for tenant in (key.tenant, SHARED_TENANT):
+        route = snapshot.routes.get(tenant, {}).get(name)
+        if route is not None:
+            return _permitted(key, name, route, is_route=True)
+    for tenant in (key.tenant, SHARED_TENANT):
+        route = snapshot.models.get(tenant, {}).get(name)
+        if route is not None:
+            return _permitted(key, name, route, is_route=False)
+    if "/" in name:
+        route = _direct(snapshot, key, name)
+        if route is not None:
+            return _permitted(key, name, route, is_route=False)
+    if name in BUILT_IN:
+        raise not_supported_yet(f"The built-in route {name!r}", "model")
+    for suffix in SUFFIXES:
+        if name.endswith(suffix):
+            raise not_supported_yet(f"The suffix {suffix!r}", "model")
+    raise model_not_found(name)
+
+
+def _permitted(key: Key, name: str, route: Route, *, is_route: bool) -> Route:
+    if not allows(key, name, is_route=is_route):
+        raise model_not_allowed(name)
+    if route.refusal:
+        raise CallError(400, "no_capable_model", f"Route {name!r} {route.refusal}.", "model")
+    return route
+
+
+def allows(key: Key, name: str, *, is_route: bool) -> bool:
+    """Whether the key's patterns cover a name. No patterns: routes only."""
+    if key.allow is None:
+        return is_route
+    return any(pattern == name or fnmatchcase(name, pattern) for pattern in key.allow)
+
+
+def _direct(snapshot: Snapshot, key: Key, name: str) -> Route | None:
+    """`provider/upstream-model`: a declared model of that provider, or an undeclared one."""
+    provider_name, _, upstream_model = name.partition("/")
+    provider = _provider(snapshot, key.tenant, provider_name)
+    if provider is None or not upstream_model:
+        return None
+    for tenant in (key.tenant, SHARED_TENANT):
+        for route in snapshot.models.get(tenant, {}).values():
+            for target in route.node.targets():
+                if target.provider is provider and target.upstream_model == upstream_model:
+                    return Route(name, Fixed((target,)))
+    if not allows(key, name, is_route=False):
+        raise model_not_allowed(name)
+    prices, version = _catalogue_price(provider.kind.name, provider.base_url, upstream_model)
+    return Route(
+        name,
+        Fixed((Target(upstream_model, provider, upstream_model, prices, version, 0, disabled=False),)),
+    )
+
+
+def _provider(snapshot: Snapshot, tenant: str, name: str) -> Provider | None:
+    own = snapshot.providers.get(tenant, {}).get(name)
+    return own if own is not None else snapshot.providers.get(SHARED_TENANT, {}).get(name)
+
+
+@functools.lru_cache(maxsize=1_000)
+def _catalogue_price(kind: str, base_url: str, upstream_model: str) -> tuple[tuple[Price, ...], str]:
+    # Imported at the first undeclared model only: 0.2-0.6 s and 25 MB that most proxies never need.
+    from headgate.rules.catalogue import price_list
+
+    prices, version = price_list(kind, base_url, upstream_model)
+    return tuple(prices), version
+
+
+def callable_names(snapshot: Snapshot, key: Key) -> Iterator[tuple[str, str]]:
+    """(name, owner) of everything declared that this key may call, each name once."""
+    seen: set[str] = set()
+    for kind, by_tenant in (("route", snapshot.routes), ("model", snapshot.models)):
+        for tenant in (key.tenant, SHARED_TENANT):
+            for name, route in by_tenant.get(tenant, {}).items():
+                if name in seen or not allows(key, name, is_route=kind == "route"):
+                    continue
+                seen.add(name)
+                owner = "headgate"
+                if kind == "model":
+                    owner = next((t.provider.name for t in route.node.targets()), owner)
+                yield name, owner

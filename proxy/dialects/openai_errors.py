@@ -1,0 +1,139 @@
+"""What a provider's error means: retry, another target, or the client's own mistake.
+
+Shapes seen in the recordings: `{"error": {…}}` (OpenAI, Groq, OpenRouter), `{"code", "error": "text"}`
+(xAI), `{"detail": …}` (Mistral, DeepInfra, NVIDIA), `{"object": "error", "message"}` (Mistral).
+"""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from typing import Any
+
+import orjson
+from headgate.v1 import usage_pb2
+
+from proxy.upstream.failure import AttemptFailed
+
+# Longest text of a provider's that is passed on.
+MAX_MESSAGE_LENGTH = 2_000
+# No provider's advice to wait is believed beyond this.
+MAX_RETRY_AFTER_SECONDS = 3_600.0
+
+
+def failure_of(status: int, headers: dict[bytes, bytes], body: bytes) -> AttemptFailed:
+    """An answer that is an error, as a failure with its consequences."""
+    error = error_object(body)
+    message = str(error["message"])
+    retry_after = retry_after_seconds(headers)
+    if status in (401, 402, 403) or (status == 400 and _speaks_of_our_key(error)):
+        return AttemptFailed(usage_pb2.REASON_KEY_REJECTED, status, message, error=error, key_rejected=True)
+    if status == 429:
+        return AttemptFailed(
+            usage_pb2.REASON_RATE_LIMITED,
+            status,
+            message,
+            error=error,
+            retryable=True,
+            retry_after_seconds=retry_after,
+        )
+    if status == 408 or status >= 500:
+        overloaded = status in (503, 529)
+        return AttemptFailed(
+            usage_pb2.REASON_OVERLOADED if overloaded else usage_pb2.REASON_UPSTREAM_ERROR,
+            status,
+            message,
+            error=error,
+            retryable=True,
+            retry_after_seconds=retry_after,
+        )
+    if status == 404:
+        return AttemptFailed(usage_pb2.REASON_MODEL_NOT_FOUND, status, message, error=error)
+    if status >= 400:
+        return AttemptFailed(_reason_of_400(error), status, message, error=error, fatal=True)
+    return AttemptFailed(
+        usage_pb2.REASON_PROTOCOL_ERROR, status, f"the provider answered with status {status}", retryable=True
+    )
+
+
+def failure_in_answer(error: Any) -> AttemptFailed:
+    """An error inside a 200 (OpenRouter bodies, first events of streams)."""
+    normal = _normal(error if isinstance(error, dict) else {"message": str(error)})
+    code = normal.get("code")
+    status = normal.get("status_code", code)
+    if isinstance(status, int) and 400 <= status <= 599:
+        return failure_of(status, {}, orjson.dumps({"error": normal}))
+    if normal.get("code") == "rate_limit_exceeded":
+        return failure_of(429, {}, orjson.dumps({"error": normal}))
+    if normal.get("type") == "invalid_request_error":
+        return failure_of(400, {}, orjson.dumps({"error": normal}))
+    return AttemptFailed(
+        usage_pb2.REASON_STREAM_ERROR, 200, str(normal["message"]), error=normal, retryable=True
+    )
+
+
+def _reason_of_400(error: dict[str, object]) -> int:
+    code = str(error.get("code"))
+    text = str(error.get("message")).lower()
+    if code == "context_length_exceeded" or "context length" in text or "maximum context" in text:
+        return usage_pb2.REASON_CONTEXT_LENGTH
+    if code in ("content_filter", "content_policy_violation"):
+        return usage_pb2.REASON_CONTENT_FILTER
+    return usage_pb2.REASON_INVALID_REQUEST
+
+
+def _speaks_of_our_key(error: dict[str, object]) -> bool:
+    text = f"{error.get('code')} {error.get('message')}".lower()
+    return "api key" in text or "api_key" in text
+
+
+def error_object(body: bytes) -> dict[str, object]:
+    """A provider's error in OpenAI form: at least message, type, code, param; its other fields kept."""
+    try:
+        document = orjson.loads(body)
+    except (orjson.JSONDecodeError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        return _normal({"message": "The provider answered with an error that is not JSON."})
+    error = document.get("error")
+    if isinstance(error, dict):
+        return _normal(error)
+    if isinstance(error, str):
+        return _normal({"message": error, "code": document.get("code")})
+    detail = document.get("detail", document.get("message", document.get("title")))
+    if isinstance(detail, dict) and isinstance(detail.get("error"), str):
+        detail = detail["error"]
+    if not isinstance(detail, str):
+        detail = orjson.dumps(detail).decode() if detail else "The provider answered with an error."
+    return _normal({"message": detail, "type": document.get("type"), "code": document.get("code")})
+
+
+def _normal(error: dict[str, Any]) -> dict[str, object]:
+    message = error.get("message")
+    text = message if isinstance(message, str) and message else "The provider answered with an error."
+    return {
+        **error,
+        "message": text[:MAX_MESSAGE_LENGTH],
+        "type": error.get("type") or "upstream_error",
+        "code": error.get("code"),
+        "param": error.get("param"),
+    }
+
+
+def retry_after_seconds(headers: dict[bytes, bytes]) -> float | None:
+    """`retry-after-ms`, or `retry-after` in seconds or as a date (RFC 9110, 10.2.3)."""
+    try:
+        if b"retry-after-ms" in headers:
+            return _bounded(float(headers[b"retry-after-ms"]) / 1000)
+        text = headers.get(b"retry-after")
+        if text is None:
+            return None
+        if text.replace(b".", b"", 1).isdigit():
+            return _bounded(float(text))
+        return _bounded(email.utils.parsedate_to_datetime(text.decode("latin-1")).timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _bounded(seconds: float) -> float:
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)

@@ -1,0 +1,66 @@
+"""Token counts from an OpenAI-dialect `usage` object, by class, whoever sent it.
+
+https://platform.openai.com/docs/api-reference/chat/object#chat-object-usage. Known differences:
+xAI leaves reasoning out of `completion_tokens` (its total shows it); Groq streams it in `x_groq`;
+DeepInfra and OpenRouter add a cost of their own. Impossible counts are clamped and flagged (A17).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from headgate.rules.money import MAX_TOKENS, Tokens
+
+_NOTHING: dict[str, Any] = {}
+
+
+def tokens_of(usage: dict[str, Any]) -> tuple[Tokens, bool]:
+    """(counts, whether one of them had to be mended)."""
+    prompt = usage.get("prompt_tokens_details")
+    completion = usage.get("completion_tokens_details")
+    if prompt.__class__ is not dict:
+        prompt = _NOTHING
+    if completion.__class__ is not dict:
+        completion = _NOTHING
+    counts = [
+        usage.get("prompt_tokens") or 0,
+        prompt.get("cached_tokens") or 0,
+        prompt.get("cache_write_tokens") or 0,
+        prompt.get("audio_tokens") or 0,
+        usage.get("completion_tokens") or 0,
+        completion.get("reasoning_tokens") or 0,
+        completion.get("audio_tokens") or 0,
+    ]
+    mended = False
+    for index, value in enumerate(counts):
+        if value.__class__ is not int or not 0 <= value <= MAX_TOKENS:
+            counts[index], bad = _mended(value)
+            mended = mended or bad
+    given, cached, written, audio_input, output, reasoning, audio_output = counts
+    if reasoning and usage.get("total_tokens") == given + output + reasoning:
+        output += reasoning
+    # A part cannot exceed the whole; what does would be billed at a negative rest.
+    if cached + written > given:
+        cached = min(cached, given)
+        written = min(written, given - cached)
+        mended = True
+    if audio_output > output:
+        audio_output = output
+        mended = True
+    return Tokens(given, cached, written, 0, audio_input, output, reasoning, audio_output), mended
+
+
+def _mended(value: object) -> tuple[int, bool]:
+    if isinstance(value, float) and value.is_integer() and 0 <= value <= MAX_TOKENS:
+        return int(value), False
+    too_large = isinstance(value, (int, float)) and not isinstance(value, bool) and value > MAX_TOKENS
+    return MAX_TOKENS if too_large else 0, True
+
+
+# Bytes of JSON per token, for counts that nobody sent. English prose in messages is near 4.
+_BYTES_PER_TOKEN = 4
+
+
+def estimated_tokens(request_bytes: int, answer_events: int) -> Tokens:
+    """A flagged guess: the request by its size, the answer by its events (about a token each)."""
+    return Tokens(input=request_bytes // _BYTES_PER_TOKEN, output=answer_events)

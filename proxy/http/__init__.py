@@ -1,0 +1,1 @@
+"""Towards the clients: the listener, requests as they come in, answers as they go out."""

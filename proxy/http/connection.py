@@ -1,0 +1,308 @@
+"""One client connection: bytes in, requests to the handler in order, answers out.
+
+The parser is httptools (llhttp in strict mode, as uvicorn runs it): it refuses conflicting lengths,
+folded headers and stray control characters; what it leaves open is refused here. One task per
+connection serves its requests one after the other, so a request costs no task of its own. Measured
+against aiohttp's low-level server doing the same: 33 µs a call instead of 72.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Protocol
+
+from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
+
+from proxy.errors import CallError, body_too_large
+from proxy.http.request import Request
+from proxy.settings import MAX_BODY_BYTES
+
+if TYPE_CHECKING:
+    from proxy.http.server import Server
+
+# Request line and headers, bytes; SDKs send 1 to 2 KiB.
+MAX_HEAD_BYTES = 32 * 2**10
+MAX_HEADERS = 100
+# Requests that wait on one connection while it answers another; then nothing more is read from it.
+MAX_PIPELINED = 8
+# Bodies above this are not taken from strangers: the credential is checked before they are read.
+EARLY_CHECK_BYTES = 64 * 2**10
+
+
+class Response(Protocol):
+    """What a handler gives back. `write` sends what is still to be sent."""
+
+    keep_alive: bool
+
+    def write(self, request: Request) -> None: ...
+
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class _Refused(Exception):
+    """Raised inside a parser callback; carries the answer."""
+
+    def __init__(self, error: CallError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+class ClientConnection(asyncio.Protocol):
+    __slots__ = (
+        "_answered",
+        "_body_bytes",
+        "_body_parts",
+        "_drain_waiter",
+        "_fields",
+        "_head_bytes",
+        "_idle",
+        "_parser",
+        "_queue",
+        "_reading_paused",
+        "_request",
+        "_server",
+        "_task",
+        "_url",
+        "_waiter",
+        "busy",
+        "closing",
+        "on_header",
+        "since",
+        "transport",
+        "writing_paused",
+    )
+
+    def __init__(self, server: Server) -> None:
+        self._server = server
+        self.transport: asyncio.Transport | None = None
+        # The parser hands headers straight to a dictionary, in C: a Python callback per header costs
+        # 0.5 µs and SDKs send fifteen. Of two equal names the last counts; the parser itself refuses
+        # two lengths, and no other header decides anything beyond this proxy.
+        self._fields: dict[bytes, bytes] = {}
+        self.on_header = self._fields.__setitem__
+        self._parser = HttpRequestParser(self)
+        self._queue: deque[Request] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self._drain_waiter: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._request: Request | None = None
+        self._url = b""
+        self._body_parts: list[bytes] = []
+        self._body_bytes = 0
+        self._head_bytes = 0
+        self._reading_paused = False
+        self.writing_paused = False
+        # A request is being answered.
+        self.busy = False
+        self._answered = False
+        # No further request is taken.
+        self.closing = False
+        # Loop time of the last progress of a request that is coming in, or of the last answer.
+        self.since = 0.0
+
+    @property
+    def receiving(self) -> bool:
+        """A request has begun to come in, or nothing ever has."""
+        return self._request is not None or not self._answered
+
+    @property
+    def remote(self) -> str:
+        """The peer's address, for throttling; forwarding headers are not believed."""
+        peer = self.transport.get_extra_info("peername") if self.transport is not None else None
+        return str(peer[0]) if isinstance(peer, tuple) else "local"
+
+    # asyncio.Protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.transport = transport  # type: ignore[assignment]
+        server = self._server
+        self.since = server.now()
+        server.connections.add(self)
+        self._task = server.loop.create_task(self._serve())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport = None
+        self.closing = True
+        self._server.connections.discard(self)
+        waiter, self._drain_waiter = self._drain_waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(ConnectionResetError("the client left"))
+        if self._task is not None:
+            self._task.cancel()
+
+    def data_received(self, data: bytes) -> None:
+        if self.closing:
+            return
+        if self._request is not None and not self._request.method:
+            self._head_bytes += len(data)
+            if self._head_bytes > MAX_HEAD_BYTES:
+                self._refuse(
+                    CallError(431, "headers_too_large", f"The head exceeds {MAX_HEAD_BYTES // 1024} KiB.")
+                )
+                return
+        try:
+            self._parser.feed_data(data)
+        except HttpParserUpgrade as upgrade:
+            # We stay with HTTP/1.1: the request is complete, what follows it is read as such.
+            self._parser = HttpRequestParser(self)
+            rest = data[int(upgrade.args[0]) :] if upgrade.args else b""
+            if rest:
+                self.data_received(rest)
+        except (HttpParserError, _Refused) as error:
+            cause = error if isinstance(error, _Refused) else error.__context__
+            refusal = (
+                cause.error
+                if isinstance(cause, _Refused)
+                else CallError(400, "invalid_request_error", "The request is not valid HTTP/1.1.")
+            )
+            self._refuse(refusal)
+
+    def eof_received(self) -> bool:
+        # A client that has sent all it wants may still be waiting for its answer (RFC 9112, 9.6) …
+        # and a client that left looks the same. SDKs that close do so entirely: take it as leaving.
+        return False
+
+    def pause_writing(self) -> None:
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        self.writing_paused = False
+        waiter, self._drain_waiter = self._drain_waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    async def drained(self) -> None:
+        """Until the client has taken what was written. Raises ConnectionError when it left."""
+        if self.transport is None:
+            raise ConnectionResetError("the client left")
+        if self.writing_paused:
+            self._drain_waiter = self._server.loop.create_future()
+            await self._drain_waiter
+
+    # httptools
+
+    def on_message_begin(self) -> None:
+        self._request = Request(self)
+        self._url = b""
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._fields.clear()
+        self.since = self._server.now()
+
+    def on_url(self, url: bytes) -> None:
+        self._url += url
+
+    def on_headers_complete(self) -> None:
+        request = self._request
+        parser = self._parser
+        if request is None:
+            return
+        request.method = parser.get_method().decode("latin-1")
+        request.http_1_0 = parser.get_http_version() == "1.0"
+        request.keep_alive = parser.should_keep_alive()
+        path, _, query = self._url.partition(b"?")
+        request.path = path.decode("latin-1")
+        request.query = query.decode("latin-1")
+        headers = request.headers
+        for name, value in self._fields.items():
+            name = name.lower()
+            headers[name] = value
+            if name[:11] == b"x-headgate-":
+                request.has_options = True
+        if len(headers) > MAX_HEADERS:
+            raise _Refused(CallError(431, "headers_too_large", f"More than {MAX_HEADERS} headers."))
+        if b"host" not in headers and not request.http_1_0:
+            raise _Refused(CallError(400, "invalid_request_error", "The header 'host' is missing."))
+        length = headers.get(b"content-length")
+        size = int(length) if length is not None else 0
+        if size > MAX_BODY_BYTES:
+            raise _Refused(body_too_large(MAX_BODY_BYTES))
+        if size > EARLY_CHECK_BYTES or b"transfer-encoding" in headers or b"expect" in headers:
+            self._before_body(request)
+
+    def _before_body(self, request: Request) -> None:
+        """Large and open-ended bodies: who sends them is checked first."""
+        refusal = self._server.check_early(request)
+        if refusal is not None:
+            refusal.close = True
+            raise _Refused(refusal)
+        expect = request.headers.get(b"expect")
+        if expect is not None and expect.lower() == b"100-continue" and self.transport is not None:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def on_body(self, data: bytes) -> None:
+        self._body_bytes += len(data)
+        if self._body_bytes > MAX_BODY_BYTES:
+            raise _Refused(body_too_large(MAX_BODY_BYTES))
+        self._body_parts.append(data)
+        self.since = self._server.now()
+
+    def on_message_complete(self) -> None:
+        request, self._request = self._request, None
+        if request is None:
+            return
+        parts = self._body_parts
+        if parts:
+            request.body = parts[0] if len(parts) == 1 else b"".join(parts)
+            self._body_parts = []
+        self._queue.append(request)
+        if len(self._queue) > MAX_PIPELINED and self.transport is not None:
+            self._reading_paused = True
+            self.transport.pause_reading()
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            waiter.set_result(None)
+
+    # Serving
+
+    async def _serve(self) -> None:
+        """Answers the connection's requests in order; cancelled when the client leaves."""
+        server = self._server
+        queue = self._queue
+        while True:
+            if not queue:
+                self._waiter = server.loop.create_future()
+                await self._waiter
+            self.busy = True
+            request = queue.popleft()
+            response = await server.handler(request)
+            if self.transport is None:
+                return
+            response.write(request)
+            if self.writing_paused:
+                await self.drained()
+            self.busy = False
+            self._answered = True
+            self.since = server.now()
+            if not response.keep_alive or self.closing:
+                self.close()
+                return
+            if self._reading_paused and len(queue) <= MAX_PIPELINED // 2:
+                self._reading_paused = False
+                self.transport.resume_reading()
+
+    def _refuse(self, error: CallError) -> None:
+        """Answers what never became a request, after the answers before it, and closes."""
+        request = self._request or Request(self)
+        request.path = request.path or self._url.partition(b"?")[0].decode("latin-1")
+        self._request = None
+        self._body_parts = []
+        self.closing = True
+        if not self.busy and not self._queue and self.transport is not None:
+            self._server.error_response(error, request).write(request)
+            self._server.linger(self)
+
+    def close(self) -> None:
+        """No further request; what was written still goes out."""
+        self.closing = True
+        if self.transport is not None:
+            self.transport.close()
+
+    def abort(self) -> None:
+        self.closing = True
+        if self.transport is not None:
+            self.transport.abort()

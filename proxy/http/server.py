@@ -1,0 +1,105 @@
+"""The listener: its connections, their deadlines, and how they end.
+
+Serves the calls and, on an address of its own, the ops pages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from proxy.errors import CallError
+from proxy.http.connection import ClientConnection, Handler
+from proxy.http.request import Request
+from proxy.http.responses import Raw, error_response
+from proxy.settings import Address
+
+# An idle client connection. Longer than the SDKs' pools keep theirs, so that they close first.
+KEEP_ALIVE_SECONDS = 75.0
+# A head that is not complete, or a body that makes no progress (slow loris).
+READ_SECONDS = 10.0
+# After an answer to a request whose body was not read: time for the client to read it before we
+# reset the connection by closing it with bytes unread.
+LINGER_SECONDS = 1.0
+TICK_SECONDS = 1.0
+BACKLOG = 2048
+
+EarlyCheck = Callable[[Request], CallError | None]
+
+
+class Server:
+    """`check_early` decides, from the head alone, whether a large body is worth reading."""
+
+    def __init__(self, handler: Handler, check_early: EarlyCheck = lambda request: None) -> None:
+        self.handler = handler
+        self.check_early = check_early
+        self.loop = asyncio.get_running_loop()
+        self.now = time.monotonic
+        self.connections: set[ClientConnection] = set()
+        self._server: asyncio.AbstractServer | None = None
+
+    async def listen(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
+        self._server = await self.loop.create_server(
+            lambda: ClientConnection(self), sock=sock, backlog=BACKLOG, ssl=tls
+        )
+
+    def error_response(self, error: CallError, request: Request) -> Raw:
+        error.close = True
+        return error_response(error, request, "")
+
+    def linger(self, connection: ClientConnection) -> None:
+        self.loop.call_later(LINGER_SECONDS, connection.close)
+
+    async def watch_deadlines(self) -> None:
+        """Closes connections that are idle too long or do not finish what they began; until cancelled."""
+        while True:
+            await asyncio.sleep(TICK_SECONDS)
+            now = self.now()
+            for connection in [*self.connections]:
+                if connection.busy:
+                    continue
+                limit = READ_SECONDS if connection.receiving else KEEP_ALIVE_SECONDS
+                if now - connection.since > limit:
+                    connection.abort()
+
+    def stop_accepting(self) -> None:
+        """No new connections and no new requests; those under way go on."""
+        if self._server is not None:
+            self._server.close()
+        for connection in [*self.connections]:
+            if connection.busy:
+                connection.closing = True
+            else:
+                connection.close()
+
+    def abort(self) -> None:
+        for connection in [*self.connections]:
+            connection.abort()
+
+
+def open_socket(address: Address, *, shared: bool) -> socket.socket:
+    """A bound socket. `shared`: several workers listen on the same port, the kernel spreads connections."""
+    family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    try:
+        sock.bind((address.host, address.port))
+    except OSError as error:
+        sock.close()
+        raise OSError(error.errno, f"cannot listen on {address}: {error.strerror}") from None
+    sock.setblocking(False)
+    return sock
+
+
+def server_tls(cert: Path, key: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["http/1.1"])
+    context.load_cert_chain(cert, key)
+    return context

@@ -1,0 +1,134 @@
+"""`python -m proxy`: reads the arguments, checks them, runs the supervisor."""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import os
+import resource
+import socket
+import sys
+from pathlib import Path
+
+import uvloop
+from headgate.rules.credentials import Secret
+from headgate.rules.units import parse_duration_ns, parse_size_bytes
+
+from proxy.settings import Settings, parse_address
+
+
+def main() -> None:
+    try:
+        settings = read_settings(sys.argv[1:])
+    except ValueError as error:
+        sys.stderr.write(f"headgate proxy: {error}\n")
+        sys.exit(2)
+    _raise_descriptor_limit()
+    from proxy.supervisor import Supervisor
+
+    async def run() -> None:
+        await Supervisor(settings).run()
+
+    # The snapshot and the modules live as long as the process: keep them out of every collection.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    try:
+        uvloop.run(run())
+    except OSError as error:
+        sys.stderr.write(f"headgate proxy: {error}\n")
+        sys.exit(1)
+
+
+def read_settings(arguments: list[str]) -> Settings:
+    """Raises ValueError that says what is wrong; argparse itself exits with 2."""
+    given = _parser().parse_args(arguments)
+    token = os.environ.get("HEADGATE_TOKEN", "")
+    if given.join_token_file or os.environ.get("HEADGATE_JOIN_TOKEN"):
+        raise ValueError(
+            "join tokens are not supported yet; set HEADGATE_TOKEN to a token of role proxy "
+            "('headgate token create NAME --role proxy')"
+        )
+    if given.secrets_dir:
+        raise ValueError("--secrets-dir is not supported yet")
+    if not token:
+        raise ValueError(
+            "HEADGATE_TOKEN is not set; it takes a token of role proxy "
+            "('headgate token create NAME --role proxy')"
+        )
+    if (given.tls_cert is None) != (given.tls_key is None):
+        raise ValueError("--tls-cert and --tls-key belong together")
+    addresses = tuple(given.control_plane or [os.environ.get("HEADGATE_CONTROL_PLANE", "127.0.0.1:8081")])
+    for address in addresses:
+        parse_address(address)
+    region = given.region or os.environ.get("HEADGATE_REGION")
+    if not region:
+        raise ValueError("--region is missing (or HEADGATE_REGION): where this proxy stands, like eu")
+    ca_file = given.ca_file or (
+        Path(os.environ["HEADGATE_CA_FILE"]) if "HEADGATE_CA_FILE" in os.environ else None
+    )
+    if ca_file is not None and not ca_file.is_file():
+        raise ValueError(f"the CA file {ca_file} does not exist")
+    labels = {}
+    for label in given.label:
+        name, separator, value = label.partition("=")
+        if not separator or not name:
+            raise ValueError(f"--label {label!r}: write name=value")
+        labels[name] = value
+    if not 1 <= given.workers <= 64:
+        raise ValueError("--workers takes a number from 1 to 64")
+    return Settings(
+        name=given.name or f"{socket.gethostname()}-{region}",
+        region=region,
+        control_planes=addresses,
+        http=parse_address(given.http),
+        ops=parse_address(given.ops),
+        state=given.state,
+        token=Secret(token.strip()),
+        workers=given.workers,
+        labels=labels,
+        tls_cert=given.tls_cert,
+        tls_key=given.tls_key,
+        ca_file=ca_file,
+        drain_seconds=parse_duration_ns(given.drain) / 1e9,
+        ready_file=given.ready_file,
+        log_calls=not given.no_call_log,
+        spool_bytes=parse_size_bytes(given.spool_size),
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="headgate proxy",
+        description="One proxy: answers calls near the workloads. Its token comes from HEADGATE_TOKEN.",
+    )
+    add = parser.add_argument
+    add("--control-plane", nargs="+", metavar="HOST:PORT", help="one or several, tried in turn")
+    add("--region", help="where this proxy stands, like eu (HEADGATE_REGION)")
+    add("--http", default="127.0.0.1:8080", metavar="HOST:PORT", help="where applications call (%(default)s)")
+    add("--ops", default="127.0.0.1:8082", metavar="HOST:PORT", help="health and metrics (%(default)s)")
+    add("--state", type=Path, default=_default_state(), metavar="DIR", help="spool and last good config")
+    add("--name", help="how the fleet view calls this proxy (default: host name and region)")
+    add("--workers", type=int, default=1, metavar="N", help="processes that answer calls (%(default)s)")
+    add("--label", action="append", default=[], metavar="K=V", help="a label of this proxy; repeatable")
+    add("--tls-cert", type=Path, metavar="FILE", help="certificate of the HTTP listener")
+    add("--tls-key", type=Path, metavar="FILE", help="its private key")
+    add("--ca-file", type=Path, metavar="FILE", help="CA of the control plane (HEADGATE_CA_FILE)")
+    add("--secrets-dir", metavar="DIR", help="where provider keys by file are read (not supported yet)")
+    add("--join-token-file", metavar="FILE", help="first contact by join token (not supported yet)")
+    add("--drain", default="30s", metavar="TIME", help="how long calls may finish on SIGTERM (%(default)s)")
+    add("--spool-size", default="256MiB", metavar="SIZE", help="bound of each worker's spool (%(default)s)")
+    add("--ready-file", type=Path, metavar="FILE", help="written once a call would be answered")
+    add("--no-call-log", action="store_true", help="no log line per call")
+    return parser
+
+
+def _default_state() -> Path:
+    return Path(os.environ.get("HEADGATE_STATE", Path.home() / ".headgate")) / "proxy"
+
+
+def _raise_descriptor_limit() -> None:
+    """Two sockets a call: the soft limit of 1,024 would end at 500 streams."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard == resource.RLIM_INFINITY or soft < hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 1_048_576), hard))

@@ -1,0 +1,105 @@
+"""The ops listener: `/livez`, `/readyz`, `/metrics`. Its own address, loopback unless told otherwise."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from proxy.http.request import Request
+from proxy.http.responses import Raw, status_line
+from proxy.http.server import Server, open_socket
+from proxy.metrics import added_up, families
+from proxy.settings import Address
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What the supervisor knows; sampled per scrape."""
+
+    ready: bool
+    config_revision: int
+    config_epoch: int
+    config_staleness_seconds: float
+    spool_bytes: int
+    spool_limit_bytes: int
+    usage_lag_seconds: float
+    damaged_frames: int
+    workers: int
+
+
+class Ops:
+    def __init__(
+        self, health: Callable[[], Health], dumps: Callable[[], Awaitable[list[dict[str, Any]]]]
+    ) -> None:
+        self._health = health
+        self._dumps = dumps
+        self._server: Server | None = None
+
+    async def listen(self, address: Address) -> int:
+        """Serves; returns the port."""
+        sock = open_socket(address, shared=False)
+        self._server = Server(self._handle)
+        await self._server.listen(sock)
+        port: int = sock.getsockname()[1]
+        return port
+
+    def close(self) -> None:
+        if self._server is not None:
+            self._server.stop_accepting()
+            self._server.abort()
+
+    async def _handle(self, request: Request) -> Raw:
+        if request.method not in ("GET", "HEAD"):
+            return _page(405, b'{"error":"use GET"}')
+        if request.path == "/livez":
+            return _page(200, b'{"live":true}')
+        if request.path == "/readyz":
+            ready = self._health().ready
+            return _page(200 if ready else 503, b'{"ready":true}' if ready else b'{"ready":false}')
+        if request.path == "/metrics":
+            from prometheus_client import CONTENT_TYPE_LATEST
+
+            return _page(200, await self._metrics(), CONTENT_TYPE_LATEST)
+        return _page(404, b'{"error":"try /livez, /readyz or /metrics"}')
+
+    async def _metrics(self) -> bytes:
+        from prometheus_client import CollectorRegistry, generate_latest
+
+        dumps = await self._dumps()
+        health = self._health()
+
+        class Collector:
+            def collect(self) -> Iterable[Any]:
+                yield from families(added_up(dumps))
+                yield from _gauges(health)
+
+        registry = CollectorRegistry()
+        registry.register(Collector())
+        return generate_latest(registry)
+
+
+def _gauges(health: Health) -> Iterable[Any]:
+    from prometheus_client.core import GaugeMetricFamily
+
+    for name, text, value in (
+        ("headgate_ready", "1 when a config snapshot is served", float(health.ready)),
+        ("headgate_config_version", "Revision that is served", health.config_revision),
+        (
+            "headgate_config_staleness_seconds",
+            "Time without the control plane",
+            health.config_staleness_seconds,
+        ),
+        ("headgate_spool_bytes", "Bytes of spool segments on disk", health.spool_bytes),
+        ("headgate_spool_limit_bytes", "Bound of the spool", health.spool_limit_bytes),
+        ("headgate_usage_lag_seconds", "Age of the oldest unacknowledged record", health.usage_lag_seconds),
+        ("headgate_spool_damaged_frames", "Spool frames set aside as damaged", health.damaged_frames),
+        ("headgate_workers", "Workers that answer calls", health.workers),
+    ):
+        family = GaugeMetricFamily(name, text)
+        family.add_metric([], value)
+        yield family
+
+
+def _page(status: int, body: bytes, content_type: str = "application/json") -> Raw:
+    return Raw(status, status_line(status) + f"content-type: {content_type}\r\n".encode(), body)

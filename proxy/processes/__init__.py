@@ -1,0 +1,1 @@
+"""The processes of a proxy: one supervisor, one or more workers."""

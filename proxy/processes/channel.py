@@ -1,0 +1,77 @@
+"""The gRPC channel to the control plane: one address at a time, the next after a loss.
+
+Plain text only to loopback; anything else is TLS. The token goes as call metadata, so that it is in
+no argument and no log.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+
+import grpc
+from headgate.rules.credentials import Secret
+
+# Both ends must be set, or the server's default answers pings with `too_many_pings` (F19).
+KEEPALIVE_MS = 30_000
+KEEPALIVE_TIMEOUT_MS = 10_000
+# An update's messages are chunked at 1 MiB; a single resource can be larger.
+MAX_MESSAGE_BYTES = 16 * 2**20
+
+_OPTIONS = [
+    ("grpc.keepalive_time_ms", KEEPALIVE_MS),
+    ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.http2.max_pings_without_data", 0),
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    # Ours is the only backoff.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+]
+
+
+def is_loopback(address: str) -> bool:
+    host = address.rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+class Channels:
+    def __init__(self, addresses: tuple[str, ...], token: Secret, ca_file: Path | None) -> None:
+        self._addresses = addresses
+        self._token = token
+        self._ca = ca_file.read_bytes() if ca_file is not None else None
+        self._index = 0
+        self._channel: grpc.aio.Channel | None = None
+        self._stale: list[grpc.aio.Channel] = []
+
+    @property
+    def address(self) -> str:
+        return self._addresses[self._index]
+
+    def channel(self) -> grpc.aio.Channel:
+        if self._channel is None:
+            if self._ca is None and is_loopback(self.address):
+                self._channel = grpc.aio.insecure_channel(self.address, _OPTIONS)
+            else:
+                credentials = grpc.ssl_channel_credentials(self._ca)
+                self._channel = grpc.aio.secure_channel(self.address, credentials, _OPTIONS)
+        return self._channel
+
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        return (("authorization", f"Bearer {self._token.text}"),)
+
+    def next(self) -> None:
+        """Goes on to the next address, if there is another."""
+        if len(self._addresses) > 1:
+            self._index = (self._index + 1) % len(self._addresses)
+            if self._channel is not None:
+                self._stale.append(self._channel)
+                self._channel = None
+
+    async def close(self) -> None:
+        for channel in [*self._stale, *([self._channel] if self._channel is not None else [])]:
+            await channel.close()

@@ -1,0 +1,4 @@
+"""Several workers: placeholder until written below."""
+
+
+class WorkerPool: ...

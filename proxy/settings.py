@@ -1,0 +1,57 @@
+"""What a proxy is started with. The limits of the process stand here with their units and reasons."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from headgate.rules.credentials import Secret
+
+# A request body; the largest that providers take (images as base64) is 20 to 32 MiB.
+MAX_BODY_BYTES = 32 * 2**20
+# Commas and brackets in a body before it is parsed: 32 MiB of `[],` cost the parser 0.8-2.9 s and
+# 770 MB; a code file of that size has about 1.6 million.
+MAX_STRUCTURAL_BYTES = 2_000_000
+# A whole (unstreamed) answer; images and embeddings batches reach tens of MiB.
+MAX_ANSWER_BYTES = 128 * 2**20
+# One server-sent event; an image in a chunk is the largest known.
+MAX_EVENT_BYTES = 16 * 2**20
+# Bytes held back before the first real event of a stream.
+MAX_PRELUDE_BYTES = 1 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    host: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_address(text: str) -> Address:
+    """`HOST:PORT`, `[::1]:PORT` or `:PORT` (all addresses). ValueError says what was expected."""
+    host, separator, port = text.rpartition(":")
+    if not separator or not port.isdigit() or int(port) > 65535:
+        raise ValueError(f"{text!r} is not an address: write HOST:PORT, like 127.0.0.1:8080")
+    return Address(host.strip("[]") or "0.0.0.0", int(port))  # noqa: S104 - the user left it open
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    name: str
+    region: str
+    control_planes: tuple[str, ...]
+    http: Address
+    ops: Address
+    state: Path
+    token: Secret
+    workers: int = 1
+    labels: dict[str, str] = field(default_factory=dict)
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    ca_file: Path | None = None
+    drain_seconds: float = 30.0
+    ready_file: Path | None = None
+    log_calls: bool = True
+    spool_bytes: int = 256 * 2**20

@@ -1,0 +1,216 @@
+"""What an attempt was worth: tokens, money, record, receipt, metrics, log line.
+
+Everything here is synchronous, so that neither a cancellation nor a slow peer can come between an
+answer and its record (P4). A failed attempt is kept open until it is known whether another follows,
+because the request's own figures hang on its last one.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from headgate.rules.money import Tokens, cost_picousd, usd_text
+from headgate.v1 import usage_pb2
+
+from proxy.config.model import ProviderKey, Target
+from proxy.dialects.openai_usage import estimated_tokens, tokens_of
+from proxy.logs import Log
+from proxy.receipts import Receipts
+from proxy.upstream.failure import AttemptFailed
+from proxy.usage.account import Account, Accounts, Labels
+from proxy.usage.record import Recorder
+from proxy.usage.spool import Spool, SpoolFull
+
+if TYPE_CHECKING:
+    from proxy.attempts import Attempt
+    from proxy.call import Call
+
+_OK = usage_pb2.OUTCOME_OK
+_OUTCOME_NAMES = {value: name.removeprefix("OUTCOME_").lower() for name, value in usage_pb2.Outcome.items()}
+
+
+class Settlement:
+    def __init__(
+        self, *, recorder: Recorder, accounts: Accounts, spool: Spool, receipts: Receipts, log: Log
+    ) -> None:
+        self._recorder = recorder
+        self._accounts = accounts
+        self._receipts = receipts
+        # Spools what is about to be sent. Raises SpoolFull.
+        self.intent = recorder.intent
+        self._log = log
+        self.has_room = spool.has_room
+
+    def account(self, call: Call, target: Target, provider_key: ProviderKey | None) -> Account:
+        asked = call.asked
+        options = call.options
+        labels = None
+        if options is not None:
+            labels = Labels(options.user or asked.user, options.session, options.task, options.metadata)
+        elif asked.user:
+            labels = Labels(asked.user)
+        return self._accounts.account(
+            call.key, call.route, target, provider_key, asked.operation, asked.stream, labels
+        )
+
+    def close_previous(self, call: Call) -> None:
+        """Another attempt follows: the one before was not the last."""
+        if call.attempts and not call.attempts[-1].settled:
+            self._settle(call, call.attempts[-1], final=False, client_status=0)
+
+    def close(self, call: Call, client_status: int) -> None:
+        """The call is over; to be called before the client's last byte."""
+        if not call.attempts:
+            return
+        attempt = call.attempts[-1]
+        if not attempt.settled:
+            self._settle(call, attempt, final=True, client_status=client_status)
+
+    def abandon(self, call: Call) -> None:
+        """The client left (or we failed): stop the provider, keep what it cost."""
+        if not call.attempts:
+            return
+        attempt = call.attempts[-1]
+        attempt.exchange.abort()
+        if not attempt.settled:
+            if attempt.failure is None:
+                attempt.failure = AttemptFailed(
+                    usage_pb2.REASON_CLIENT_LEFT, outcome=usage_pb2.OUTCOME_CANCELLED
+                )
+            self._settle(call, attempt, final=True, client_status=499)
+
+    def overhead_seconds(self, call: Call) -> float:
+        return max(0.0, time.monotonic() - call.started_at - call.upstream_seconds)
+
+    def cost_text(self, call: Call) -> str:
+        """`x-headgate-cost-usd`: the sum over the attempts, or `unpriced`."""
+        return "unpriced" if call.cost_picousd is None else usd_text(call.cost_picousd)
+
+    def _settle(self, call: Call, attempt: Attempt, *, final: bool, client_status: int) -> None:
+        attempt.settled = True
+        now = time.monotonic()
+        exchange = attempt.exchange
+        failure = attempt.failure
+        tokens, estimated = _tokens_of(call, attempt)
+        if failure is not None and not (tokens.input or tokens.output):
+            cost: int | None = 0  # nothing was used
+        else:
+            target = attempt.target
+            cost = cost_picousd(
+                target.prices, tokens, attempt.unix_ms, attempt.service_tier, target.discount_ppm
+            )
+        rest = usage_pb2.UsageRecord(
+            attempt_number=attempt.number,
+            outcome=_OK if failure is None else failure.outcome,  # type: ignore[arg-type]
+            status=exchange.status,
+            started_ms=int((attempt.started_at - call.started_at) * 1000),
+            latency_ms=int((now - attempt.started_at) * 1000),
+            input_tokens=tokens.input,
+            output_tokens=tokens.output,
+            cost_picousd=cost,
+        )
+        if cost is None:
+            call.cost_picousd = None
+        elif call.cost_picousd is not None:
+            call.cost_picousd += cost
+        if failure is not None:
+            rest.reason = failure.reason  # type: ignore[assignment]
+            rest.status = rest.status or failure.status
+        if final:
+            rest.final = True
+            rest.client_status = client_status
+            rest.request_latency_ms = int((now - call.started_at) * 1000)
+        if exchange.first_event_at is not None:
+            rest.first_token_ms = int((exchange.first_event_at - attempt.started_at) * 1000)
+        if tokens.cache_read:
+            rest.cache_read_tokens = tokens.cache_read
+        if tokens.reasoning:
+            rest.reasoning_tokens = tokens.reasoning
+        if tokens.cache_write_5m or tokens.cache_write_1h or tokens.audio_input or tokens.audio_output:
+            rest.cache_write_5m_tokens = tokens.cache_write_5m
+            rest.cache_write_1h_tokens = tokens.cache_write_1h
+            rest.audio_input_tokens = tokens.audio_input
+            rest.audio_output_tokens = tokens.audio_output
+        if estimated:
+            rest.estimated = True
+        if attempt.service_tier:
+            rest.service_tier = attempt.service_tier
+        upstream_id = exchange.headers.get(b"x-request-id")
+        if upstream_id is not None:
+            rest.upstream_request_id = upstream_id[:128].decode("latin-1")
+        record = attempt.intent + rest.SerializeToString()
+        call.records.append(record)
+        try:
+            self._recorder.final(record)
+        except SpoolFull:
+            # The intent is on disk: the attempt will be reported as unknown. Said, not silent (P5).
+            self._log.event("spool_full", request_id=call.request_id.hex(), attempt=attempt.number)
+        self._count(call, attempt, tokens, cost, now, client_status if final else 0)
+        if final:
+            self._receipts.add(call.request_id, call.records)
+
+    def _count(
+        self, call: Call, attempt: Attempt, tokens: Tokens, cost: int | None, now: float, client_status: int
+    ) -> None:
+        account = attempt.account
+        series = account.series
+        failure = attempt.failure
+        name = "ok" if failure is None else _OUTCOME_NAMES[failure.outcome]
+        series.outcomes[name] = series.outcomes.get(name, 0) + 1
+        counts = series.tokens
+        counts[0] += tokens.input
+        counts[3] += tokens.output
+        if tokens.cache_read or tokens.cache_write_5m or tokens.cache_write_1h or tokens.reasoning:
+            counts[1] += tokens.cache_read
+            counts[2] += tokens.cache_write_5m + tokens.cache_write_1h
+            counts[4] += tokens.reasoning
+        if cost is not None:
+            series.cost_picousd += cost
+        first = attempt.exchange.first_event_at
+        if first is not None:
+            series.first_token.add(first - attempt.started_at)
+        if not client_status:
+            return
+        series.statuses[client_status] = series.statuses.get(client_status, 0) + 1
+        seconds = now - call.started_at
+        series.request.add(seconds)
+        if first is None:
+            series.overhead.add(seconds - call.upstream_seconds)
+        if self._log.calls:
+            self._log.line(
+                b'{"time":%.3f,"event":"call","request_id":"%b",%b,"status":%d,"outcome":"%b",'
+                b'"attempts":%d,"latency_ms":%d,"input_tokens":%d,"output_tokens":%d,"cost_picousd":%b}'
+                % (
+                    time.time(),
+                    call.request_id.hex().encode(),
+                    account.log,
+                    client_status,
+                    name.encode(),
+                    attempt.number,
+                    seconds * 1000,
+                    tokens.input,
+                    tokens.output,
+                    b"null" if cost is None else b"%d" % cost,
+                )
+            )
+
+
+def _tokens_of(call: Call, attempt: Attempt) -> tuple[Tokens, bool]:
+    """Counts of an attempt, and whether they are (partly) a guess."""
+    exchange = attempt.exchange
+    stream = exchange.stream
+    if stream is not None:
+        attempt.usage = attempt.usage or stream.usage
+        attempt.service_tier = attempt.service_tier or stream.service_tier
+    if attempt.usage is not None:
+        return tokens_of(attempt.usage)
+    failure = attempt.failure
+    events = stream.events if stream is not None else 0
+    if failure is None:
+        size = len(exchange.body) // 4 if stream is None else events
+        return estimated_tokens(len(call.asked.body), size), True
+    sent_and_unanswered = failure.outcome in (usage_pb2.OUTCOME_TIMEOUT, usage_pb2.OUTCOME_CANCELLED)
+    if events or (sent_and_unanswered and exchange.was_sent):
+        return estimated_tokens(len(call.asked.body), events), True
+    return Tokens(), False

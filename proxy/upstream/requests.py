@@ -1,0 +1,83 @@
+"""Puts an attempt on the wire: heads made once per provider key, connections from the pools.
+
+Only what is listed here goes upstream (P9, A5): none of the client's headers, none of its credentials.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from proxy.config.model import ProviderKey, Target
+from proxy.upstream.dial import split_url
+from proxy.upstream.exchange import Exchange
+from proxy.upstream.pool import Pool, Pools
+from proxy.upstream.sandbox import Sandbox
+
+# Prepared heads remembered; (provider key, operation) pairs of one snapshot are far fewer.
+MAX_PREPARED = 10_000
+
+
+class UpstreamRequests:
+    def __init__(self, pools: Pools, sandbox: Callable[[], Sandbox]) -> None:
+        self._pools = pools
+        self._sandbox = sandbox
+        self._prepared: dict[tuple[Target, str | None, str], tuple[Pool, bytes]] = {}
+
+    def forget(self) -> None:
+        """A new snapshot: secrets and addresses may have changed."""
+        self._prepared.clear()
+
+    async def send(
+        self,
+        exchange: Exchange,
+        target: Target,
+        key: ProviderKey | None,
+        operation: str,
+        attempt_id: bytes,
+        body: bytes,
+        connect_seconds: float,
+        *,
+        fresh: bool = False,
+    ) -> None:
+        """Starts the exchange. Raises AttemptFailed when no connection can be had."""
+        if target.provider.kind.name == "sandbox":
+            link = self._sandbox()
+            exchange.link = link
+            exchange.was_sent = True
+            link.start(target, operation, body, exchange)
+            return
+        identity = (target, key.name if key is not None else None, operation)
+        prepared = self._prepared.get(identity)
+        if prepared is None:
+            if len(self._prepared) >= MAX_PREPARED:
+                self._prepared.clear()
+            prepared = self._prepared[identity] = self._prepare(target, key, operation)
+        pool, head = prepared
+        connection = None if fresh else pool.take()
+        if connection is None:
+            connection = await pool.connect(connect_seconds)
+        exchange.link = connection
+        exchange.was_sent = True
+        connection.start(
+            b"%bcontent-length: %d\r\nx-client-request-id: %b\r\n\r\n"
+            % (head, len(body), attempt_id.hex().encode()),
+            body,
+            exchange,
+        )
+
+    def _prepare(self, target: Target, key: ProviderKey | None, operation: str) -> tuple[Pool, bytes]:
+        provider = target.provider
+        origin, prefix = split_url(provider.base_url)
+        lines = [
+            f"POST {prefix}{provider.kind.paths[operation]} HTTP/1.1",
+            f"host: {origin.authority}",
+            "user-agent: headgate",
+            "accept: application/json",
+            "accept-encoding: identity",
+            "content-type: application/json",
+        ]
+        if key is not None:
+            lines.append(f"authorization: Bearer {key.secret.text}")
+        lines += [f"{name}: {value}" for name, value in provider.headers]
+        pool = self._pools.pool(origin, private_network=provider.private_network)
+        return pool, ("\r\n".join(lines) + "\r\n").encode("latin-1")

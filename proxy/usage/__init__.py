@@ -1,0 +1,1 @@
+"""From the end of an attempt to a record in the control plane's database, exactly once."""

@@ -1,0 +1,104 @@
+"""What every call of one key, route, target and provider key has in common, prepared once.
+
+The record's constant part (also the front of its intent), the constant part of its log line, and the
+metric series it adds to: a call pays one dictionary look-up for the three.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import orjson
+from headgate.v1 import usage_pb2
+
+from proxy.config.model import Key, ProviderKey, Route, Target
+from proxy.metrics import Metrics, Series
+
+# Distinct combinations remembered under one snapshot.
+MAX_ACCOUNTS = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Labels:
+    """What a request says about itself."""
+
+    user: str = ""
+    session: str = ""
+    task: str = ""
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Account:
+    # Serialised UsageRecord with everything that is known before the attempt.
+    record: bytes
+    # `"tenant":…,"key":…,"route":…,"model":…`
+    log: bytes
+    series: Series
+
+
+class Accounts:
+    def __init__(self, metrics: Metrics, region: str) -> None:
+        self._metrics = metrics
+        self._region = region
+        self._known: dict[tuple[Key, Route, Target, ProviderKey | None, str, bool], Account] = {}
+
+    def forget(self) -> None:
+        """A new snapshot: its keys and targets are other objects."""
+        self._known.clear()
+
+    def account(
+        self,
+        key: Key,
+        route: Route,
+        target: Target,
+        provider_key: ProviderKey | None,
+        operation: str,
+        stream: bool,
+        labels: Labels | None,
+    ) -> Account:
+        """`labels` None: the request says nothing about itself, which is the usual case."""
+        if labels is not None:
+            return self._made(key, route, target, provider_key, operation, stream, labels)
+        identity = (key, route, target, provider_key, operation, stream)
+        account = self._known.get(identity)
+        if account is None:
+            if len(self._known) >= MAX_ACCOUNTS:
+                self._known.clear()
+            account = self._known[identity] = self._made(*identity, Labels())
+        return account
+
+    def _made(
+        self,
+        key: Key,
+        route: Route,
+        target: Target,
+        provider_key: ProviderKey | None,
+        operation: str,
+        stream: bool,
+        labels: Labels,
+    ) -> Account:
+        record = usage_pb2.UsageRecord(
+            tenant=key.tenant,
+            key=key.name,
+            route=route.name,
+            model=target.model,
+            provider=target.provider.name,
+            upstream_model=target.upstream_model,
+            provider_key=provider_key.name if provider_key is not None else "",
+            region=self._region,
+            operation=operation,
+            stream=stream,
+            user=labels.user,
+            session=labels.session,
+            task=labels.task or route.task,
+            metadata=dict(key.metadata + labels.metadata),
+            price_version=target.price_version,
+            cache=usage_pb2.CACHE_RESULT_OFF,
+        ).SerializeToString()
+        said = {"tenant": key.tenant, "key": key.name, "route": route.name, "model": target.label}
+        return Account(
+            record,
+            orjson.dumps(said)[1:-1],
+            self._metrics.series(route.name, target.model, target.provider.name),
+        )

@@ -1,0 +1,183 @@
+"""Ships spooled records to the control plane and lets them go when they are acknowledged (P4).
+
+At least once on the wire, exactly once in the database: a batch is sent again until its ack came, and
+records are known by their id there. The order within a spool is kept.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import grpc
+from headgate.v1 import usage_pb2, usage_pb2_grpc
+
+from proxy.ids import unix_ms_of
+from proxy.logs import Log
+from proxy.usage.record import unknown_from
+from proxy.usage.spool_reader import SpooledRecord, SpoolReader
+
+if TYPE_CHECKING:
+    from proxy.processes.channel import Channels
+
+POLL_SECONDS = 0.1
+MAX_BATCH = 1_000
+# Batches sent and not yet acknowledged.
+MAX_UNACKED = 4
+FIRST_BACKOFF_SECONDS = 0.1
+MAX_BACKOFF_SECONDS = 2.0
+
+
+@dataclass(slots=True)
+class _Batch:
+    sequence: int
+    parts: list[tuple[SpoolReader, list[SpooledRecord]]]
+
+    def payloads(self) -> list[bytes]:
+        return [record.payload for _, records in self.parts for record in records]
+
+
+class Shipper:
+    """All spool folders of a proxy: the living workers' and the dead ones'."""
+
+    def __init__(
+        self,
+        channels: Channels,
+        log: Log,
+        *,
+        proxy: str,
+        region: str,
+        unix_ms: Callable[[], int],
+        random: Callable[[], float],
+    ) -> None:
+        self._channels = channels
+        self._log = log
+        self._hello = usage_pb2.UsageHello(proxy=proxy, region=region)
+        self._unix_ms = unix_ms
+        self._random = random
+        self._readers: dict[Path, SpoolReader] = {}
+        self._unacked: deque[_Batch] = deque()
+        self._sequence = 0
+        self._oldest_ms: int | None = None
+        self._closing = False
+        self._drained = asyncio.Event()
+
+    def add(self, folder: Path, *, writer_alive: bool) -> None:
+        """A folder to ship from. `writer_alive`: more may come."""
+        reader = self._readers.get(folder)
+        if reader is None:
+            reader = self._readers[folder] = SpoolReader(folder)
+        if not writer_alive:
+            reader.writer_died()
+
+    @property
+    def spool_bytes(self) -> int:
+        return sum(reader.bytes_on_disk() for reader in self._readers.values())
+
+    @property
+    def lag_seconds(self) -> float:
+        """Age of the oldest record that is not acknowledged."""
+        if self._oldest_ms is None:
+            return 0.0
+        return max(0.0, (self._unix_ms() - self._oldest_ms) / 1000)
+
+    @property
+    def damaged_frames(self) -> int:
+        return sum(reader.damaged_frames for reader in self._readers.values())
+
+    async def drain(self, seconds: float) -> bool:
+        """After the last writer stopped: ships what is left; False if it did not get rid of all."""
+        self._closing = True
+        try:
+            async with asyncio.timeout(seconds):
+                await self._drained.wait()
+        except TimeoutError:
+            return False
+        return True
+
+    async def run(self) -> None:
+        backoff = FIRST_BACKOFF_SECONDS
+        while True:
+            # Nothing to report: no stream is needed, and none is held against the server.
+            await self._wait_for_records()
+            try:
+                await self._report()
+            except grpc.aio.AioRpcError as error:
+                self._log.event("usage_stream_lost", reason=f"{error.code().name}: {error.details()}")
+            await asyncio.sleep(backoff * (0.5 + 0.5 * self._random()))
+            backoff = min(backoff * 2, MAX_BACKOFF_SECONDS) if self._unacked else FIRST_BACKOFF_SECONDS
+
+    async def _wait_for_records(self) -> None:
+        while not self._unacked and not self._gather():
+            await asyncio.sleep(POLL_SECONDS)
+
+    def _gather(self) -> bool:
+        """Reads another batch from the spools; False if there is nothing new."""
+        parts = []
+        room = MAX_BATCH
+        for reader in self._readers.values():
+            records = reader.read(room)
+            if not records and room:
+                records = [SpooledRecord(unknown_from(r.payload), r.segment) for r in reader.orphans()]
+            if records:
+                parts.append((reader, records))
+                room -= min(room, len(records))
+        if not parts:
+            if self._closing and not self._unacked:
+                self._drained.set()
+            if not self._unacked:
+                self._oldest_ms = None
+            return False
+        self._sequence += 1
+        self._unacked.append(_Batch(self._sequence, parts))
+        self._note_oldest()
+        return True
+
+    def _note_oldest(self) -> None:
+        if self._unacked:
+            first = self._unacked[0].parts[0][1][0]
+            self._oldest_ms = unix_ms_of(first.payload[2:18])
+        else:
+            self._oldest_ms = None
+
+    async def _report(self) -> None:
+        stub = usage_pb2_grpc.UsageServiceStub(self._channels.channel())  # type: ignore[no-untyped-call]
+        acked = asyncio.Event()
+        call = stub.Report(self._requests(acked), metadata=self._channels.metadata())
+        try:
+            async for response in call:
+                while self._unacked and self._unacked[0].sequence <= response.acked_sequence:
+                    for reader, records in self._unacked.popleft().parts:
+                        reader.acknowledge(records)
+                self._note_oldest()
+                acked.set()
+        finally:
+            call.cancel()
+
+    async def _requests(self, acked: asyncio.Event) -> AsyncIterator[usage_pb2.ReportRequest]:
+        yield usage_pb2.ReportRequest(hello=self._hello)
+        for batch in list(self._unacked):
+            yield _request(batch)
+        sent = self._sequence
+        while True:
+            acked.clear()
+            if len(self._unacked) >= MAX_UNACKED:
+                await acked.wait()
+                continue
+            if self._gather():
+                for batch in list(self._unacked):
+                    if batch.sequence > sent:
+                        yield _request(batch)
+                sent = self._sequence
+            else:
+                await asyncio.sleep(POLL_SECONDS)
+
+
+def _request(batch: _Batch) -> usage_pb2.ReportRequest:
+    return usage_pb2.ReportRequest(
+        batch=usage_pb2.UsageBatch(sequence=batch.sequence, records=batch.payloads())
+    )

@@ -1,0 +1,150 @@
+"""One worker: everything that answers calls, put together. Owns its spool folder and its listener.
+
+Runs inside the supervisor's process when it is the only one, else in a process of its own without gRPC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+import ssl
+import time
+from pathlib import Path
+from typing import Any
+
+from proxy.attempts import Attempts
+from proxy.auth import Authenticator
+from proxy.call import Calls
+from proxy.config.holder import ConfigHolder
+from proxy.config.model import Snapshot
+from proxy.http.routes import FindReceipt, Routes
+from proxy.http.server import Server, server_tls
+from proxy.ids import Ids
+from proxy.logs import Log
+from proxy.metrics import Metrics
+from proxy.receipts import Receipts
+from proxy.settings import Settings
+from proxy.settle import Settlement
+from proxy.upstream.deadlines import Deadlines
+from proxy.upstream.pool import Pools
+from proxy.upstream.requests import UpstreamRequests
+from proxy.upstream.sandbox import Sandbox
+from proxy.usage.account import Accounts
+from proxy.usage.record import Recorder
+from proxy.usage.spool import Spool
+
+SYNC_SECONDS = 0.1
+# Certificates that changed on disk are served within this time.
+CERTIFICATE_SECONDS = 30.0
+
+
+class Worker:
+    def __init__(self, settings: Settings, holder: ConfigHolder, spool_folder: Path, log: Log) -> None:
+        loop = asyncio.get_running_loop()
+        self.settings = settings
+        self.holder = holder
+        self.log = log
+        self.metrics = Metrics()
+        self.receipts = Receipts(time.monotonic)
+        self.spool = Spool(spool_folder, settings.spool_bytes)
+        # Asks the other workers too, where there are others.
+        self.find_receipt: FindReceipt = self._own_receipt
+        self._deadlines = Deadlines()
+        self._pools = Pools()
+        self._requests = UpstreamRequests(self._pools, lambda: Sandbox(loop))
+        self._accounts = Accounts(self.metrics, settings.region)
+        ids = Ids()
+        settlement = Settlement(
+            recorder=Recorder(self.spool),
+            accounts=self._accounts,
+            spool=self.spool,
+            receipts=self.receipts,
+            log=log,
+        )
+        attempts = Attempts(
+            requests=self._requests,
+            deadlines=self._deadlines,
+            settlement=settlement,
+            ids=ids,
+            random=random.random,
+        )
+        calls = Calls(
+            snapshot=holder.current,
+            authenticator=Authenticator(),
+            attempts=attempts,
+            settlement=settlement,
+            metrics=self.metrics,
+            log=log,
+            ids=ids,
+            random=random.random,
+        )
+        self._routes = Routes(calls, self._find_receipt, ids)
+        self._server = Server(self._routes.handle, self._routes.check_early)
+        self._tls: ssl.SSLContext | None = None
+        holder.listeners.append(self._new_snapshot)
+
+    def _new_snapshot(self, snapshot: Snapshot) -> None:
+        self._requests.forget()
+        self._accounts.forget()
+
+    async def _find_receipt(self, request_id: bytes, tenant: str, key: str) -> dict[str, Any] | None:
+        return await self.find_receipt(request_id, tenant, key)
+
+    async def _own_receipt(self, request_id: bytes, tenant: str, key: str) -> dict[str, Any] | None:
+        return self.receipts.get(request_id, tenant, key)
+
+    async def listen(self, sock: socket.socket) -> None:
+        settings = self.settings
+        if settings.tls_cert is not None and settings.tls_key is not None:
+            self._tls = server_tls(settings.tls_cert, settings.tls_key)
+        await self._server.listen(sock, self._tls)
+
+    async def run(self) -> None:
+        """The worker's housekeeping; runs until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._deadlines.run())
+            tasks.create_task(self._server.watch_deadlines())
+            tasks.create_task(self._pools.prune_forever())
+            tasks.create_task(self.log.flush_forever())
+            tasks.create_task(self._sync_forever())
+            if self._tls is not None:
+                tasks.create_task(self._reload_certificates(self._tls))
+
+    async def _sync_forever(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SYNC_SECONDS)
+            if self.spool.dirty:
+                await loop.run_in_executor(None, self.spool.sync)
+
+    async def _reload_certificates(self, tls: ssl.SSLContext) -> None:
+        cert, key = self.settings.tls_cert, self.settings.tls_key
+        if cert is None or key is None:
+            return
+        seen = cert.stat().st_mtime_ns
+        while True:
+            await asyncio.sleep(CERTIFICATE_SECONDS)
+            try:
+                now = cert.stat().st_mtime_ns
+                if now != seen:
+                    tls.load_cert_chain(cert, key)
+                    seen = now
+                    self.log.event("certificate_reloaded", path=str(cert))
+            except (OSError, ssl.SSLError) as error:
+                self.log.event("certificate_not_reloaded", path=str(cert), reason=str(error))
+
+    async def drain(self, seconds: float) -> bool:
+        """Stops accepting, lets calls finish; True if all did."""
+        self._server.stop_accepting()
+        end = time.monotonic() + seconds
+        while self.metrics.inflight and time.monotonic() < end:
+            await asyncio.sleep(0.05)
+        finished = not self.metrics.inflight
+        self._server.abort()
+        return finished
+
+    def close(self) -> None:
+        self._pools.close()
+        self.spool.close()
+        self.log.flush()
