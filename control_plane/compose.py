@@ -13,7 +13,6 @@ from typing import Any
 
 import grpc
 import psycopg
-from headgate.rules.credentials import Secret
 
 from control_plane.db.database import Database
 from control_plane.db.embedded import EmbeddedPostgres
@@ -46,6 +45,7 @@ from control_plane.tokens.authenticator import Authenticator
 from control_plane.tokens.service import Tokens
 from control_plane.usage.ingest import Ingest
 from control_plane.usage.tail import Tail
+from headgate.rules.credentials import Secret
 
 log = logging.getLogger(__name__)
 

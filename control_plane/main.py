@@ -39,6 +39,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
     # They are in `settings` now; children (PostgreSQL) need not inherit them.
     for name in ("HEADGATE_KEK", "HEADGATE_DATABASE_URL"):
         os.environ.pop(name, None)
+    # We fork only to start PostgreSQL, and gRPC would write to stderr about it.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     import uvloop
 
     try:

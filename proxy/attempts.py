@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import orjson
-from headgate.v1 import usage_pb2
 
+from headgate.v1 import usage_pb2
 from proxy.config.model import ProviderKey, Target
 from proxy.dialects.openai_errors import failure_in_answer
 from proxy.dialects.openai_request import body_for

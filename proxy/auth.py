@@ -12,8 +12,8 @@ import time
 from collections.abc import Callable
 
 from cachetools import TTLCache
-from headgate.rules.credentials import MAX_CREDENTIAL_BYTES
 
+from headgate.rules.credentials import MAX_CREDENTIAL_BYTES
 from proxy.config.model import Key, Snapshot
 from proxy.errors import invalid_key, too_many_failed_keys
 from proxy.http.request import Request

@@ -11,7 +11,6 @@ from typing import Any
 
 from headgate.rules.money import usd_text
 from headgate.v1 import usage_pb2
-
 from proxy.upstream.failure import reason_text
 
 KEEP_SECONDS = 600

@@ -9,8 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
-from headgate.v1 import usage_pb2
 
+from headgate.v1 import usage_pb2
 from proxy.dialects.openai_stream import error_event
 from proxy.http.request import Request
 from proxy.http.responses import STATUS_LINES, Raw, Streamed

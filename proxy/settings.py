@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from headgate.rules.credentials import Secret
 
@@ -55,3 +56,38 @@ class Settings:
     ready_file: Path | None = None
     log_calls: bool = True
     spool_bytes: int = 256 * 2**20
+
+
+def to_json(settings: Settings, *, http: str) -> dict[str, Any]:
+    """What a worker process needs to know; never the token. `http`: the address as it was bound."""
+    return {
+        "name": settings.name,
+        "region": settings.region,
+        "http": http,
+        "state": str(settings.state),
+        "workers": settings.workers,
+        "tls_cert": str(settings.tls_cert) if settings.tls_cert else None,
+        "tls_key": str(settings.tls_key) if settings.tls_key else None,
+        "drain_seconds": settings.drain_seconds,
+        "log_calls": settings.log_calls,
+        "spool_bytes": settings.spool_bytes,
+    }
+
+
+def from_json(document: dict[str, Any]) -> Settings:
+    address = parse_address(document["http"])
+    return Settings(
+        name=document["name"],
+        region=document["region"],
+        control_planes=(),
+        http=address,
+        ops=address,
+        state=Path(document["state"]),
+        token=Secret(""),
+        workers=document["workers"],
+        tls_cert=Path(document["tls_cert"]) if document["tls_cert"] else None,
+        tls_key=Path(document["tls_key"]) if document["tls_key"] else None,
+        drain_seconds=document["drain_seconds"],
+        log_calls=document["log_calls"],
+        spool_bytes=document["spool_bytes"],
+    )

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from headgate.rules.money import Tokens, cost_picousd, usd_text
 from headgate.v1 import usage_pb2
-
 from proxy.config.model import ProviderKey, Target
 from proxy.dialects.openai_usage import estimated_tokens, tokens_of
 from proxy.logs import Log

@@ -16,7 +16,6 @@ import time
 from typing import Any
 
 from headgate.v1 import config_pb2
-
 from proxy.config.holder import ConfigHolder
 from proxy.config.last_good import LastGood
 from proxy.config.stream import ConfigStream
@@ -115,7 +114,6 @@ class Supervisor:
             await self._worker.listen(sock)
             return tasks.create_task(self._worker.run())
         self._pool = WorkerPool(settings, sock, self._holder, self._shipper, self._log)
-        await self._pool.open()
         return tasks.create_task(self._pool.run())
 
     def _adopt_old_spools(self) -> None:
@@ -132,7 +130,7 @@ class Supervisor:
     async def _applied(self) -> None:
         """A new snapshot is served: workers get it too, and the disk in the background."""
         if self._pool is not None:
-            await self._pool.send_config()
+            await self._pool.send_config(self._holder.last_update)
         if self._saved is None or self._saved.done():
             self._saved = asyncio.create_task(self._save())
 

@@ -81,6 +81,7 @@ class Worker:
         )
         self._routes = Routes(calls, self._find_receipt, ids)
         self._server = Server(self._routes.handle, self._routes.check_early)
+        self._listening = False
         self._tls: ssl.SSLContext | None = None
         holder.listeners.append(self._new_snapshot)
 
@@ -94,7 +95,12 @@ class Worker:
     async def _own_receipt(self, request_id: bytes, tenant: str, key: str) -> dict[str, Any] | None:
         return self.receipts.get(request_id, tenant, key)
 
+    @property
+    def listening(self) -> bool:
+        return self._listening
+
     async def listen(self, sock: socket.socket) -> None:
+        self._listening = True
         settings = self.settings
         if settings.tls_cert is not None and settings.tls_key is not None:
             self._tls = server_tls(settings.tls_cert, settings.tls_key)

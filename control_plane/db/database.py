@@ -17,13 +17,13 @@ from contextlib import contextmanager
 from typing import Literal, TypeVar
 
 import psycopg
-from headgate.rules.credentials import Secret
 from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
 from control_plane.errors import DatabaseAway, QueryTooLong
+from headgate.rules.credentials import Secret
 
 T = TypeVar("T")
 Work = Callable[[Session], T]
@@ -74,11 +74,14 @@ class Database:
         attempt = 1
         while True:
             try:
-                with _translated_errors(), Session(self._engine, expire_on_commit=False) as session:
-                    with session.begin():
-                        if mode != "READ COMMITTED":
-                            session.connection().execute(text(f"SET TRANSACTION ISOLATION LEVEL {mode}"))
-                        return work(session)
+                with (
+                    _translated_errors(),
+                    Session(self._engine, expire_on_commit=False) as session,
+                    session.begin(),
+                ):
+                    if mode != "READ COMMITTED":
+                        session.connection().execute(text(f"SET TRANSACTION ISOLATION LEVEL {mode}"))
+                    return work(session)
             except _LostRace:
                 if attempt == ATTEMPTS:
                     raise DatabaseAway("the transaction kept losing against others") from None

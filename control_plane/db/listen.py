@@ -10,9 +10,9 @@ import random
 from collections.abc import Callable, Mapping
 
 import psycopg
-from headgate.rules.credentials import Secret
 
 from control_plane.db.database import CONNECTION_OPTIONS
+from headgate.rules.credentials import Secret
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ PROBE_SECONDS = 20.0
 
 
 class Listener:
-    """`channels`: channel → what to call. Also called after every reconnect: something may have been missed."""
+    """`channels`: channel → what to call; also after every reconnect, as something may have been missed."""
 
     def __init__(self, url: Secret, channels: Mapping[str, Callable[[], None]]) -> None:
         self._url = url

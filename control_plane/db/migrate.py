@@ -8,11 +8,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import psycopg
-from headgate.rules.credentials import Secret
 
 from control_plane.db import locks
 from control_plane.db.database import CONNECTION_OPTIONS
 from control_plane.db.migrations import HEAD
+from headgate.rules.credentials import Secret
 
 SCRIPTS = Path(__file__).parent / "migrations"
 

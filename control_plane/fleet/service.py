@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from headgate.rules.names import is_name
 from sqlmodel import Session
 
 from control_plane.db.database import Database
@@ -20,6 +19,7 @@ from control_plane.errors import DatabaseAway, QueryTooLong
 from control_plane.fleet import store
 from control_plane.fleet.model import Proxy
 from control_plane.revisions.model import Version
+from headgate.rules.names import is_name
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,7 @@ class Fleet:
             self._dirty[proxy.name] = proxy
 
     async def wait_for(self, revision: int, timeout_seconds: float) -> tuple[list[str], list[str], list[str]]:
-        """(acknowledged, pending, refused) of the connected proxies, once none is pending or at the timeout."""
+        """(acknowledged, pending, refused) of the connected proxies, once none is pending or in time."""
         deadline = asyncio.get_running_loop().time() + timeout_seconds
         while True:
             changed = self._acked

@@ -12,9 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from headgate.rules.credentials import KEY_PREFIX, Minted, mint
-from headgate.rules.spec import parse
-from headgate.v1 import resources_pb2
 from sqlmodel import Session
 
 from control_plane.errors import InvalidField
@@ -26,6 +23,9 @@ from control_plane.resources.model import CredentialInfo, Ref
 from control_plane.resources.store import ResourceStore
 from control_plane.revisions.service import Revisions
 from control_plane.tokens.model import Principal
+from headgate.rules.credentials import KEY_PREFIX, Minted, mint
+from headgate.rules.spec import parse
+from headgate.v1 import resources_pb2
 
 DEFAULT_GRACE = timedelta(hours=24)
 MAX_GRACE = timedelta(days=365)
@@ -98,7 +98,7 @@ class Keys:
         """Ends every secret of the key, now."""
         change = self._revisions.begin(session, caller.name, "revoke", now)
         _spec_of(session, caller, ref)
-        rows = [row for row in store.rows_of(session, [(ref.tenant, ref.name)])[ref.tenant, ref.name]]
+        rows = store.rows_of(session, [(ref.tenant, ref.name)])[ref.tenant, ref.name]
         ended = [row for row in rows if row.revoked_at is None]
         for row in ended:
             row.revoked_at = now

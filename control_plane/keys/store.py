@@ -24,8 +24,9 @@ def rows_of(session: Session, owners: Iterable[Owner]) -> dict[Owner, list[Crede
     if wanted:
         statement = select(CredentialRow).from_statement(
             text(
-                "SELECT credential.* FROM credential JOIN unnest(:tenants, :names) AS wanted(tenant, key_name) "
-                "USING (tenant, key_name) WHERE NOT detached ORDER BY created_at, sha256"
+                "SELECT credential.* FROM credential "
+                "JOIN unnest(:tenants, :names) AS wanted(tenant, key_name) USING (tenant, key_name) "
+                "WHERE NOT detached ORDER BY created_at, sha256"
             ).bindparams(
                 bindparam("tenants", [tenant for tenant, _ in wanted], type_=ARRAY(Text)),
                 bindparam("names", [name for _, name in wanted], type_=ARRAY(Text)),

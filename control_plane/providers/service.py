@@ -11,8 +11,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from headgate.rules.credentials import Secret
-from headgate.rules.names import name_problem
 from sqlmodel import Session
 
 from control_plane.errors import InvalidField
@@ -27,6 +25,8 @@ from control_plane.revisions.service import Revisions
 from control_plane.secrets.errors import CannotOpen
 from control_plane.secrets.vault import Vault
 from control_plane.tokens.model import Principal
+from headgate.rules.credentials import Secret
+from headgate.rules.names import name_problem
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from headgate.rules.credentials import Minted
-from headgate.rules.spec import differences
-from headgate.v1 import resources_pb2
 from sqlmodel import Session
 
 from control_plane.keys import store as key_store
@@ -27,6 +24,9 @@ from control_plane.resources.references import check_declared, check_removed
 from control_plane.resources.store import ResourceStore
 from control_plane.revisions.service import OpenRevision, Revisions
 from control_plane.tokens.model import Principal
+from headgate.rules.credentials import Minted
+from headgate.rules.spec import differences
+from headgate.v1 import resources_pb2
 
 # More conflicts than this are not named one by one.
 MAX_CONFLICTS_NAMED = 20

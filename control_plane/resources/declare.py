@@ -9,17 +9,17 @@ import json
 from collections.abc import Sequence
 
 from google.protobuf.message import Message
-from headgate.rules.credentials import Secret
-from headgate.rules.errors import Problem, path_text
-from headgate.rules.names import KINDS
-from headgate.rules.spec import planned_problems, render
-from headgate.v1 import resources_pb2
 
 from control_plane.resources.errors import BadSpecs, ResourceNotFound, SpecProblem
 from control_plane.resources.model import Declared, Ref, make_ref
 from control_plane.resources.validate import spec_problems
 from control_plane.tokens.errors import NotAllowed
 from control_plane.tokens.model import Principal
+from headgate.rules.credentials import Secret
+from headgate.rules.errors import Problem, path_text
+from headgate.rules.names import KINDS
+from headgate.rules.spec import planned_problems, render
+from headgate.v1 import resources_pb2
 
 MAX_RESOURCES = 10_000
 MAX_SPEC_BYTES = 256 * 1024
@@ -93,7 +93,7 @@ def _declare(ref: Ref, index: int, original: Message) -> Declared:
 
 
 def _take_keys(ref: Ref, index: int, spec: resources_pb2.Provider) -> dict[str, Secret | None]:
-    """Names the keys (`default` if there is one, else `key-1` …) and takes their values out of the message."""
+    """Names the keys (`default` if there is one, else `key-1` …) and takes their values out."""
     values: dict[str, Secret | None] = {}
     for number, key in enumerate(spec.keys):
         key.name = key.name or ("default" if len(spec.keys) == 1 else f"key-{number + 1}")

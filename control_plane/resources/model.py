@@ -12,11 +12,12 @@ from enum import Enum
 from typing import Any
 
 from google.protobuf.message import Message
-from headgate.rules.credentials import Minted, Secret
-from headgate.rules.names import DEFAULT_TENANT, plural
 from sqlalchemy import BigInteger, DateTime
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
+
+from headgate.rules.credentials import Minted, Secret
+from headgate.rules.names import DEFAULT_TENANT, plural
 
 # Who owns what the key and token verbs create.
 VERB_SOURCE = "admin"

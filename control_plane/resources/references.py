@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from google.protobuf.message import Message
+
+from control_plane.resources.errors import DanglingReferences, SpecProblem, StillReferenced
+from control_plane.resources.model import Declared, Ref, ResourceRow
+from control_plane.resources.store import ResourceStore
 from headgate.rules.errors import Path, path_text
 from headgate.rules.names import DEFAULT_TENANT, SHARED_TENANT, did_you_mean
 from headgate.rules.references import references
 from headgate.rules.spec import parse
 from headgate.v1 import resources_pb2
-
-from control_plane.resources.errors import DanglingReferences, SpecProblem, StillReferenced
-from control_plane.resources.model import Declared, Ref, ResourceRow
-from control_plane.resources.store import ResourceStore
 
 REFERRED_KINDS = ("tenant", "provider", "model")
 MAX_REFERRERS_NAMED = 20

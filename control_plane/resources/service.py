@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from headgate.rules.names import KINDS
 from sqlmodel import Session
 
 from control_plane.errors import InvalidField
@@ -26,6 +25,7 @@ from control_plane.revisions.service import Revisions
 from control_plane.revisions.store import read_head
 from control_plane.tokens.errors import NotAllowed
 from control_plane.tokens.model import Principal
+from headgate.rules.names import KINDS
 
 MAX_REASON_CHARACTERS = 500
 

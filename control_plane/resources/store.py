@@ -4,21 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Any
 
-from headgate.rules.names import KINDS
 from sqlalchemy import BindParameter, bindparam, delete, text
 from sqlalchemy.dialects.postgresql import ARRAY, insert
 from sqlalchemy.types import Text
 from sqlmodel import Session, col, select
 
 from control_plane.resources.model import Ref, ResourceRow, ResourceStateRow
+from headgate.rules.names import KINDS
 
 _JOIN = "JOIN unnest(:tenants, :kinds, :names) AS wanted(tenant, kind, name) USING (tenant, kind, name)"
 _ORDER = text('array_position(:kind_order, kind), tenant COLLATE "C", name COLLATE "C"').bindparams(
     bindparam("kind_order", list(KINDS), type_=ARRAY(Text))
 )
 _AFTER = text(
-    '(array_position(:kind_order, kind), tenant COLLATE "C", name COLLATE "C") > (:at_kind, :at_tenant, :at_name)'
+    '(array_position(:kind_order, kind), tenant COLLATE "C", name COLLATE "C") > '
+    "(:at_kind, :at_tenant, :at_name)"
 ).bindparams(bindparam("kind_order", list(KINDS), type_=ARRAY(Text)))
 
 
@@ -91,7 +93,8 @@ class ResourceStore:
         if refs:
             statement = text(
                 f"DELETE FROM resource USING (SELECT * FROM resource {_JOIN}) AS gone "  # noqa: S608 - a constant
-                "WHERE resource.tenant = gone.tenant AND resource.kind = gone.kind AND resource.name = gone.name"
+                "WHERE resource.tenant = gone.tenant AND resource.kind = gone.kind "
+                "AND resource.name = gone.name"
             )
             self._session.execute(statement.bindparams(*_arrays(refs)))
 
@@ -126,7 +129,7 @@ class ResourceStore:
         self._session.execute(delete(ResourceStateRow).where(*here))  # type: ignore[arg-type]
 
 
-def _arrays(refs: Sequence[Ref]) -> list[BindParameter[list[str]]]:
+def _arrays(refs: Sequence[Ref]) -> list[BindParameter[Any]]:
     values = {
         "tenants": [ref.tenant for ref in refs],
         "kinds": [ref.kind for ref in refs],

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
+
+from control_plane.resources.validate_provider import provider_problems
 from headgate.rules.errors import Path, Problem
 from headgate.rules.names import did_you_mean, is_name, name_problem
 from headgate.rules.references import MAX_POLICY_NODES, walk
 from headgate.rules.units import parse_decimal
 from headgate.v1 import resources_pb2
-
-from control_plane.resources.validate_provider import provider_problems
 
 # Built-in routes; a resource of that name would never be found, or hide them.
 RESERVED_NAMES = ("cheapest", "fastest")

@@ -40,28 +40,12 @@ MAX_SANDBOX_TOKENS_PER_SECOND = 1e6
 
 # Set by the proxy itself, or meaning something to the connection (RFC 9110 7.6.1), or credentials.
 FORBIDDEN_HEADERS = frozenset(
-    [
-        "host",
-        "content-length",
-        "content-type",
-        "connection",
-        "keep-alive",
-        "proxy-connection",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "expect",
-        "authorization",
-        "x-api-key",
-        "api-key",
-        "x-goog-api-key",
-        "cookie",
-        "x-client-request-id",
-        "accept-encoding",
-    ]
+    {
+        *("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization"),
+        *("te", "trailer", "transfer-encoding", "upgrade", "expect", "host", "content-length"),
+        *("content-type", "accept-encoding", "x-client-request-id", "cookie"),
+        *("authorization", "x-api-key", "api-key", "x-goog-api-key"),
+    }
 )
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,128}")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")

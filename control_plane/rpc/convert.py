@@ -8,14 +8,14 @@ from datetime import UTC, datetime, timedelta
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
-from headgate.rules.names import KINDS, singular
-from headgate.rules.spec import parse
-from headgate.v1 import admin_pb2, config_pb2, resources_pb2
 
 from control_plane.errors import InvalidField
 from control_plane.resources.model import Applied, Change, ChangeType, Ref, State, Stored, make_ref
 from control_plane.revisions.model import Version
 from control_plane.tokens.model import Principal
+from headgate.rules.names import KINDS, singular
+from headgate.rules.spec import parse
+from headgate.v1 import admin_pb2, config_pb2, resources_pb2
 
 SPEC_TYPES: dict[str, type[Message]] = {name: getattr(resources_pb2, name.capitalize()) for name in KINDS}
 _CHANGES = {

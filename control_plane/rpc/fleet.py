@@ -6,7 +6,6 @@ from collections.abc import Callable
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 
-from headgate.v1 import admin_pb2
 from sqlmodel import Session
 
 from control_plane.db.database import Database
@@ -20,6 +19,7 @@ from control_plane.secrets.vault import Vault
 from control_plane.snapshots.service import Publisher
 from control_plane.tokens.model import Principal
 from control_plane.usage.quarantine import count_quarantined
+from headgate.v1 import admin_pb2
 
 MAX_PAGE = 1_000
 DEFAULT_REVISIONS = 50

@@ -92,7 +92,7 @@ class Guard:
             if not is_loopback(context.peer()):
                 raise NotAllowed("of somebody on this machine: bootstrap works from loopback only")
             return NOBODY
-        metadata = {key: value for key, value in context.invocation_metadata() or ()}
+        metadata = dict(context.invocation_metadata() or ())
         caller = await self._authenticator.authenticate(metadata)
         if not caller.has(needed):
             raise NotAllowed(needed)

@@ -80,7 +80,7 @@ def _messages() -> tuple[Any, Any]:
     # An enum outside; on the wire it is the same as its number.
     response.field.add(name="status", number=1, type=kinds.TYPE_INT32, label=kinds.LABEL_OPTIONAL)
     pool = descriptor_pool.DescriptorPool()
-    pool.Add(file)  # type: ignore[no-untyped-call]
+    pool.Add(file)
     make = message_factory.GetMessageClass
     names = ("grpc.health.v1.HealthCheckRequest", "grpc.health.v1.HealthCheckResponse")
     first, second = (make(pool.FindMessageTypeByName(name)) for name in names)

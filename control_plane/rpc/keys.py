@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from headgate.rules.credentials import Secret
-from headgate.v1 import admin_pb2, resources_pb2
 from sqlmodel import Session
 
 from control_plane.db.database import Database
@@ -19,6 +17,8 @@ from control_plane.resources.declare import declare_all
 from control_plane.resources.model import VERB_SOURCE, make_ref
 from control_plane.rpc import convert
 from control_plane.tokens.model import Principal
+from headgate.rules.credentials import Secret
+from headgate.v1 import admin_pb2, resources_pb2
 
 
 class KeyCalls:

@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from headgate.rules.names import name_problem
-from headgate.v1 import admin_pb2
 from sqlmodel import Session
 
 from control_plane.db.database import Database
@@ -18,6 +16,8 @@ from control_plane.resources.model import DEFAULT_SOURCE, Ref
 from control_plane.resources.service import Resources
 from control_plane.rpc import convert, pages
 from control_plane.tokens.model import Principal
+from headgate.rules.names import name_problem
+from headgate.v1 import admin_pb2
 
 MAX_PAGE = 1_000
 

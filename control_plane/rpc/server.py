@@ -11,10 +11,10 @@ from typing import Any
 import grpc
 from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
-from headgate.v1 import admin_pb2, config_pb2, usage_pb2
 
 from control_plane.rpc.guard import Guard
 from control_plane.settings import Settings, SettingsError
+from headgate.v1 import admin_pb2, config_pb2, usage_pb2
 
 # An apply of ten thousand resources fits; a gigabyte does not (A15).
 MAX_RECEIVE_BYTES = 16 * 1024 * 1024

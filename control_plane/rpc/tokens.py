@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import datetime
 
-from headgate.v1 import admin_pb2
 from sqlmodel import Session
 
 from control_plane.db.database import Database
@@ -13,6 +12,7 @@ from control_plane.minted.service import FirstAnswers
 from control_plane.rpc import convert, pages
 from control_plane.tokens.model import OWNER, Principal, Token
 from control_plane.tokens.service import NewToken, Tokens
+from headgate.v1 import admin_pb2
 
 DEFAULT_PAGE, MAX_PAGE = 100, 1_000
 

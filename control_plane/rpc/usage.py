@@ -6,8 +6,6 @@ from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from headgate.rules.money import usd_text
-from headgate.v1 import admin_pb2
 from sqlmodel import Session
 
 from control_plane.db.database import Database
@@ -18,6 +16,8 @@ from control_plane.usage import calls, query
 from control_plane.usage.errors import CallNotFound
 from control_plane.usage.model import Attempt, Call, UsageRow
 from control_plane.usage.tail import Tail
+from headgate.rules.money import usd_text
+from headgate.v1 import admin_pb2
 
 DEFAULT_WINDOW = timedelta(hours=24)
 DEFAULT_ROWS, MAX_ROWS = 1_000, 10_000

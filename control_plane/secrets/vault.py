@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import logging
 
-from headgate.rules.credentials import Secret
 from sqlmodel import Session
 
 from control_plane.secrets import envelope, store
 from control_plane.secrets.envelope import Kek, Place
 from control_plane.secrets.errors import CannotOpen, SecretsSealed
+from headgate.rules.credentials import Secret
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +48,7 @@ class Vault:
             envelope.unseal(self._kek, stored, _CHECK_PLACE)
         except CannotOpen:
             self._sealed_because = WRONG_KEK
-            log.error("sealed", extra={"data": {"reason": WRONG_KEK}})
+            log.critical("sealed", extra={"data": {"reason": WRONG_KEK}})
         else:
             self._sealed_because = None
 
@@ -61,7 +61,7 @@ class Vault:
         try:
             return envelope.unseal(self._open_kek(), sealed, place)
         except CannotOpen as error:
-            log.error("a sealed secret does not open", extra={"data": {"place": error.place}})
+            log.critical("a sealed secret does not open", extra={"data": {"place": error.place}})
             raise
 
     def _open_kek(self) -> Kek:

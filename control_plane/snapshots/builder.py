@@ -9,10 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from headgate.rules.names import DEFAULT_TENANT, SHARED_TENANT
-from headgate.rules.spec import parse
-from headgate.v1 import config_pb2, resources_pb2
-
 from control_plane.resources.model import Ref
 from control_plane.resources.references import refers_to
 from control_plane.secrets.errors import CannotOpen, SecretsSealed
@@ -21,6 +17,9 @@ from control_plane.snapshots.errors import NoSnapshot
 from control_plane.snapshots.model import Entry, Name, Snapshot, make_snapshot
 from control_plane.snapshots.prices import model_prices
 from control_plane.snapshots.store import Loaded, Source
+from headgate.rules.names import DEFAULT_TENANT, SHARED_TENANT
+from headgate.rules.spec import parse
+from headgate.v1 import config_pb2, resources_pb2
 
 
 @dataclass(frozen=True, slots=True)

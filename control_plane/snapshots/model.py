@@ -11,10 +11,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from headgate.v1 import config_pb2
-
 from control_plane.revisions.model import Version
 from control_plane.snapshots.errors import Inconsistent
+from headgate.v1 import config_pb2
 
 
 class Name(NamedTuple):

@@ -12,7 +12,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
 
-from headgate.rules.errors import SpecError
 from sqlmodel import Session
 
 from control_plane.db.database import Database
@@ -23,6 +22,7 @@ from control_plane.snapshots.builder import Builder, Built
 from control_plane.snapshots.errors import Inconsistent, NoSnapshot
 from control_plane.snapshots.model import Snapshot
 from control_plane.snapshots.store import load
+from headgate.rules.errors import SpecError
 
 log = logging.getLogger(__name__)
 

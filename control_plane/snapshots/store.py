@@ -49,7 +49,7 @@ class Loaded:
 
 
 def load(session: Session, since: Version | None, now: datetime) -> Loaded | None:
-    """Everything, or what changed since a version; None: nothing did. Run in a REPEATABLE READ transaction."""
+    """Everything, or what changed since a version; None: nothing did. Needs one consistent view."""
     head = read_head(session)
     if since is not None and head == since:
         return None

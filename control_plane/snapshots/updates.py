@@ -10,10 +10,9 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from headgate.v1 import config_pb2
-
 from control_plane.revisions.model import Version
 from control_plane.snapshots.model import Class, Delta, View, delta_between
+from headgate.v1 import config_pb2
 
 # A message stays below this, well under gRPC's default limit of 4 MiB at the receiver.
 MAX_CHUNK_BYTES = 1024 * 1024

@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator
 from contextlib import suppress
 
 import grpc
-from headgate.v1 import config_pb2
 
 from control_plane.fleet.errors import BadHello
 from control_plane.fleet.model import NOTHING, Proxy
@@ -24,6 +23,7 @@ from control_plane.streams.session import WatchSession
 from control_plane.tokens.authenticator import Authenticator
 from control_plane.tokens.errors import NotAuthenticated
 from control_plane.tokens.model import Principal
+from headgate.v1 import config_pb2
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import grpc
-from headgate.rules.names import is_name
-from headgate.v1 import usage_pb2
 
 from control_plane.errors import DatabaseAway
 from control_plane.fleet.errors import BadHello
@@ -21,6 +19,8 @@ from control_plane.tokens.model import Principal
 from control_plane.usage.errors import BatchTooLarge
 from control_plane.usage.ingest import Ingest
 from control_plane.usage.model import Batch, Outcome
+from headgate.rules.names import is_name
+from headgate.v1 import usage_pb2
 
 MAX_BATCH_RECORDS = 10_000
 MAX_BATCH_BYTES = 4 * 1024 * 1024

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from datetime import datetime
 
 from cachetools import TTLCache
-from headgate.rules.credentials import MAX_CREDENTIAL_BYTES, digest
 from sqlmodel import Session
 
 from control_plane.db.database import Database
@@ -23,6 +22,7 @@ from control_plane.errors import DatabaseAway, QueryTooLong
 from control_plane.tokens import store
 from control_plane.tokens.errors import NotAuthenticated
 from control_plane.tokens.model import Principal
+from headgate.rules.credentials import MAX_CREDENTIAL_BYTES, digest
 
 log = logging.getLogger(__name__)
 

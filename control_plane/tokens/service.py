@@ -8,8 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from headgate.rules.credentials import TOKEN_PREFIX, Minted, mint
-from headgate.rules.names import DEFAULT_TENANT, SHARED_TENANT, name_problem
 from sqlmodel import Session
 
 from control_plane.errors import InvalidField
@@ -19,6 +17,8 @@ from control_plane.revisions.service import Revisions
 from control_plane.tokens import store
 from control_plane.tokens.errors import BootstrapClosed, NotAllowed, TokenExists, TokenNotFound
 from control_plane.tokens.model import OWNER, PROXY, ROLES, Principal, Token, TokenRow
+from headgate.rules.credentials import TOKEN_PREFIX, Minted, mint
+from headgate.rules.names import DEFAULT_TENANT, SHARED_TENANT, name_problem
 
 BOOTSTRAP_ACTOR = "bootstrap"
 

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import psycopg
-from headgate.rules.credentials import Secret
 
 from control_plane.errors import DatabaseAway
 from control_plane.usage import sql, store
 from control_plane.usage.errors import Poison
 from control_plane.usage.model import Batch, Outcome, Quarantined
 from control_plane.usage.records import content_hash, line_of
+from headgate.rules.credentials import Secret
 
 log = logging.getLogger(__name__)
 
@@ -95,8 +95,11 @@ class Ingest:
                 except (psycopg.Error, OSError) as error:
                     _fail(taken, DatabaseAway(type(error).__name__))
                     if not isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, OSError)):
-                        log.error("a batch could not be written", extra={"data": {"error": str(error)[:500]}})
-                    connection = await _discard(connection)
+                        log.critical(
+                            "a batch could not be written", extra={"data": {"error": str(error)[:500]}}
+                        )
+                    await _discard(connection)
+                    connection = None
                     await asyncio.sleep(random.uniform(*RETRY_SECONDS))  # noqa: S311 - jitter
                 except BaseException:
                     _fail(taken, DatabaseAway("stopping"))

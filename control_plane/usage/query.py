@@ -109,7 +109,7 @@ def _dimensions(question: Question, time: str) -> list[str]:
         elif name == "user":
             expression = "user_name"
         elif name == "hour":
-            expression = f"to_char(date_trunc('hour', {time}, 'UTC') AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:00:00\"Z\"')"
+            expression = f"to_char({time} AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:00:00\"Z\"')"
         elif name == "day":
             expression = f"to_char({time} AT TIME ZONE 'UTC', 'YYYY-MM-DD')"
         else:

@@ -11,10 +11,10 @@ import json
 from typing import Final
 
 from google.protobuf.message import DecodeError
-from headgate.rules.money import MAX_TOKENS
-from headgate.v1.usage_pb2 import UsageRecord
 
 from control_plane.usage.errors import Poison
+from headgate.rules.money import MAX_TOKENS
+from headgate.v1.usage_pb2 import UsageRecord
 
 MAX_RECORD_BYTES = 64 * 1024
 MAX_TEXT_CHARACTERS = 512

@@ -2,7 +2,8 @@
 
 Lock order, the same in every transaction: records by (time, id), then roll-ups by their key. A record's
 row is locked before any roll-up's because the roll-up needs all new records first. Without the ORDER
-BYs two writers that meet the same rows in different orders deadlock (measured: 226 sorted batches/s, 0.7 unsorted).
+BYs two writers that meet the same rows in different orders deadlock (measured: 226 sorted batches/s,
+0.7 unsorted).
 """
 
 from __future__ import annotations

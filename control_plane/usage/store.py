@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import psycopg
-from headgate.rules.credentials import Secret
 
 from control_plane.db.database import CONNECTION_OPTIONS
 from control_plane.usage import sql
 from control_plane.usage.model import Quarantined
+from headgate.rules.credentials import Secret
 
 STATEMENT_TIMEOUT_SECONDS = 30
 

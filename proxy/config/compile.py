@@ -16,7 +16,6 @@ from headgate.rules.credentials import Secret
 from headgate.rules.money import DISCOUNT_UNIT, Price
 from headgate.rules.names import SHARED_TENANT
 from headgate.v1 import config_pb2, policy_pb2, resources_pb2
-
 from proxy.config.model import (
     Credential,
     Key,

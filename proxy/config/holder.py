@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from headgate.v1 import config_pb2
-
 from proxy.config.compile import Compiler, ConfigRefused, EntryName, entry_name
 from proxy.config.model import Snapshot, Version
 
@@ -23,6 +22,8 @@ class ConfigHolder:
         self.entries: dict[EntryName, config_pb2.ConfigEntry] = {}
         self.listeners: list[Callable[[Snapshot], None]] = []
         self._compiler = Compiler()
+        # The messages of the update that was applied last, for handing it on.
+        self.last_update: list[config_pb2.ConfigUpdate] = []
         self._waiting: list[config_pb2.ConfigUpdate] = []
 
     @property
@@ -75,6 +76,7 @@ class ConfigHolder:
         snapshot = self._compiler.compile(version, entries)
         self.entries = entries
         self.snapshot = snapshot
+        self.last_update = messages
         for listener in self.listeners:
             listener(snapshot)
 

@@ -14,7 +14,6 @@ from pathlib import Path
 
 from headgate.rules.credentials import Secret
 from headgate.v1 import config_pb2
-
 from proxy.config.compile import ConfigRefused
 from proxy.config.holder import ConfigHolder
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 import orjson
+
 from headgate.rules.credentials import Secret
 from headgate.rules.money import Price
-
 from proxy.http.values import header_value
 from proxy.policy.nodes import Node
 from proxy.providers.kinds import Kind

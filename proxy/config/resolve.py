@@ -12,7 +12,6 @@ from fnmatch import fnmatchcase
 
 from headgate.rules.money import Price
 from headgate.rules.names import SHARED_TENANT
-
 from proxy.config.model import Key, Provider, Route, Snapshot, Target
 from proxy.errors import CallError, model_not_allowed, model_not_found, not_supported_yet
 from proxy.policy.nodes import Fixed

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 import grpc
-from headgate.v1 import config_pb2, config_pb2_grpc
 
+from headgate.v1 import config_pb2, config_pb2_grpc
 from proxy.config.compile import ConfigRefused
 from proxy.config.holder import ConfigHolder
 from proxy.logs import Log

@@ -11,8 +11,8 @@ import time
 from typing import Any
 
 import orjson
-from headgate.v1 import usage_pb2
 
+from headgate.v1 import usage_pb2
 from proxy.upstream.failure import AttemptFailed
 
 # Longest text of a provider's that is passed on.

@@ -11,8 +11,8 @@ import re
 from typing import Any
 
 import orjson
-from headgate.v1 import usage_pb2
 
+from headgate.v1 import usage_pb2
 from proxy.settings import MAX_EVENT_BYTES, MAX_PRELUDE_BYTES
 from proxy.upstream.failure import AttemptFailed, broken
 

@@ -10,6 +10,7 @@ import ipaddress
 from pathlib import Path
 
 import grpc
+
 from headgate.rules.credentials import Secret
 
 # Both ends must be set, or the server's default answers pings with `too_many_pings` (F19).

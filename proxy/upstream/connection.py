@@ -10,9 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Protocol
 
-from headgate.v1 import usage_pb2
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
+from headgate.v1 import usage_pb2
 from proxy.upstream.failure import AttemptFailed, broken
 
 if TYPE_CHECKING:

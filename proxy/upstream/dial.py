@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import aiohappyeyeballs
-from headgate.v1 import usage_pb2
 
+from headgate.v1 import usage_pb2
 from proxy.upstream.failure import AttemptFailed, broken, timed_out
 
 # How long one address may take before the next is tried beside it (RFC 8305, section 5).

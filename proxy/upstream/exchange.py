@@ -12,7 +12,6 @@ from collections.abc import Callable
 from typing import Protocol
 
 from headgate.v1 import usage_pb2
-
 from proxy.dialects.openai_errors import failure_of
 from proxy.dialects.openai_stream import OpenAIStream
 from proxy.settings import MAX_ANSWER_BYTES

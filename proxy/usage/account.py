@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import orjson
-from headgate.v1 import usage_pb2
 
+from headgate.v1 import usage_pb2
 from proxy.config.model import Key, ProviderKey, Route, Target
 from proxy.metrics import Metrics, Series
 

@@ -7,7 +7,6 @@ final is the intent plus what the attempt was worth.
 from __future__ import annotations
 
 from headgate.v1 import usage_pb2
-
 from proxy.usage.spool import FINAL, INTENT, Spool
 
 # `id` (field 1) and `request_id` (field 2): tag and length of 16 bytes.

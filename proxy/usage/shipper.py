@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import grpc
-from headgate.v1 import usage_pb2, usage_pb2_grpc
 
+from headgate.v1 import usage_pb2, usage_pb2_grpc
 from proxy.ids import unix_ms_of
 from proxy.logs import Log
 from proxy.usage.record import unknown_from
@@ -115,6 +115,17 @@ class Shipper:
         while not self._unacked and not self._gather():
             await asyncio.sleep(POLL_SECONDS)
 
+    def _bury(self) -> None:
+        """Folders of dead writers that hold nothing any more."""
+        for folder, reader in [*self._readers.items()]:
+            if reader.finished:
+                try:
+                    folder.rmdir()
+                except OSError:
+                    continue  # something was set aside there; it stays for whoever looks at it
+                finally:
+                    del self._readers[folder]
+
     def _gather(self) -> bool:
         """Reads another batch from the spools; False if there is nothing new."""
         parts = []
@@ -153,6 +164,7 @@ class Shipper:
                 while self._unacked and self._unacked[0].sequence <= response.acked_sequence:
                     for reader, records in self._unacked.popleft().parts:
                         reader.acknowledge(records)
+                self._bury()
                 self._note_oldest()
                 acked.set()
         finally:

@@ -88,6 +88,11 @@ class SpoolReader:
             segment.unacked == 0 and not segment.open_intents for segment in self._segments.values()
         )
 
+    @property
+    def finished(self) -> bool:
+        """The writer is dead and everything it left is acknowledged and deleted."""
+        return self._writer_dead and not self._waiting and not self._segments
+
     def bytes_on_disk(self) -> int:
         total = 0
         for path in self._folder.glob("*.seg"):

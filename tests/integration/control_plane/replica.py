@@ -1,0 +1,152 @@
+"""A real control plane in the test's own event loop, and a client that speaks gRPC to it."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import os
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import psycopg
+
+from control_plane.compose import ControlPlane
+from control_plane.db.embedded import EmbeddedPostgres
+from control_plane.settings import Address, Settings
+from headgate.rules.credentials import Secret
+from headgate.rules.spec import parse
+from headgate.v1 import admin_pb2, config_pb2, resources_pb2, usage_pb2
+
+ADMIN = "/headgate.v1.AdminService/"
+KEK = base64.b64encode(bytes(range(32))).decode()
+
+
+def start_postgres(folder: Path) -> tuple[EmbeddedPostgres, Secret]:
+    embedded = EmbeddedPostgres(folder / "state")
+    return embedded, embedded.start()
+
+
+@contextlib.contextmanager
+def fresh_database(url: Secret) -> Iterator[Secret]:
+    """An empty database on the server; dropped afterwards."""
+    name = f"test_{os.urandom(6).hex()}"
+    with psycopg.connect(url.text, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+    yield Secret(url.text.replace("/postgres?", f"/{name}?"))
+    with psycopg.connect(url.text, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+class Client:
+    """Calls by method name: `await client.call("GetStatus")`."""
+
+    def __init__(self, address: str, token: str) -> None:
+        self._channel = grpc.aio.insecure_channel(address)
+        self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
+
+    async def call(self, method: str, request: Any = None, timeout: float = 15.0) -> Any:
+        descriptor = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].methods_by_name[method]
+        kinds = (getattr(admin_pb2, kind.name) for kind in (descriptor.input_type, descriptor.output_type))
+        request_type, response_type = kinds
+        stub = self._channel.unary_unary(
+            ADMIN + method,
+            request_serializer=request_type.SerializeToString,
+            response_deserializer=response_type.FromString,
+        )
+        return await stub(request or request_type(), metadata=self.metadata, timeout=timeout)
+
+    async def apply(
+        self, *resources: resources_pb2.Resource, **more: Any
+    ) -> admin_pb2.ApplyResourcesResponse:
+        request = admin_pb2.ApplyResourcesRequest(resources=resources, **more)
+        answer: admin_pb2.ApplyResourcesResponse = await self.call("ApplyResources", request)
+        return answer
+
+    def watch(self) -> Any:
+        return self._channel.stream_stream(
+            "/headgate.v1.ConfigService/Watch",
+            request_serializer=config_pb2.WatchRequest.SerializeToString,
+            response_deserializer=config_pb2.WatchResponse.FromString,
+        )(metadata=self.metadata)
+
+    def report(self) -> Any:
+        return self._channel.stream_stream(
+            "/headgate.v1.UsageService/Report",
+            request_serializer=usage_pb2.ReportRequest.SerializeToString,
+            response_deserializer=usage_pb2.ReportResponse.FromString,
+        )(metadata=self.metadata)
+
+    def tail(self, request: admin_pb2.TailCallsRequest) -> Any:
+        return self._channel.unary_stream(
+            ADMIN + "TailCalls",
+            request_serializer=admin_pb2.TailCallsRequest.SerializeToString,
+            response_deserializer=admin_pb2.TailCallsResponse.FromString,
+        )(request, metadata=self.metadata)
+
+    async def close(self) -> None:
+        await self._channel.close()
+
+
+class Replica:
+    def __init__(self, control_plane: ControlPlane, address: str) -> None:
+        self.control_plane = control_plane
+        self.address = address
+        self.owner_token = ""
+        self._clients: list[Client] = []
+
+    @classmethod
+    @contextlib.asynccontextmanager
+    async def running(cls, url: Secret, kek: str | None = KEK, **settings: Any) -> AsyncIterator[Replica]:
+        chosen = Settings(Address("127.0.0.1", 0), kek=Secret(kek) if kek else None, **settings)
+        control_plane = ControlPlane(chosen, url)
+        await control_plane.prepare()
+        try:
+            async with control_plane.running() as address:
+                replica = cls(control_plane, str(address))
+                try:
+                    yield replica
+                finally:
+                    for client in replica._clients:
+                        await client.close()
+        finally:
+            control_plane.close()
+
+    def client(self, token: str) -> Client:
+        client = Client(self.address, token)
+        self._clients.append(client)
+        return client
+
+    async def owner(self) -> Client:
+        """Of the first owner's token, minted at the first call."""
+        if not self.owner_token:
+            answer = await self.client("").call("BootstrapToken")
+            self.owner_token = answer.minted.secret
+        return self.client(self.owner_token)
+
+    async def token(self, role: str, tenant: str = "", name: str = "") -> str:
+        owner = await self.owner()
+        name = name or f"{role}-{os.urandom(3).hex()}"
+        request = admin_pb2.CreateTokenRequest(name=name, role=role, tenant=tenant)
+        return str((await owner.call("CreateToken", request)).minted.secret)
+
+    async def proxy_token(self) -> str:
+        return await self.token("proxy")
+
+    async def published(self, revision: int, timeout_seconds: float = 5.0) -> None:
+        publisher = self.control_plane.publisher
+        async with asyncio.timeout(timeout_seconds):
+            while publisher.current is None or publisher.current.version.revision < revision:
+                await asyncio.sleep(0.01)
+
+
+def make(kind: str, **fields: Any) -> resources_pb2.Resource:
+    """A resource as a manifest would say it; `type` stands for the provider's field `kind`."""
+    if "type" in fields:
+        fields["kind"] = fields.pop("type")
+    resource = resources_pb2.Resource()
+    message = getattr(resource, kind)
+    message.CopyFrom(parse(type(message), fields))
+    return resource
