@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from headgate.rules.names import DEFAULT_TENANT
 
 from admin_cli.errors import ExitCode, Refused
 from admin_cli.options import FilesOption, NoWaitOption, OutputOption, TenantOption
 from admin_cli.render import Result
+from headgate.rules.names import DEFAULT_TENANT
 
 SOURCE_DEFAULT = "manifest"
 
@@ -127,10 +127,9 @@ def submit(
     expected_revision: int = 0,
 ) -> Any:
     """ApplyResources; what it objects to is shown with file and line."""
-    from headgate.v1 import admin_pb2
-
     from admin_cli.change import new_request_id
     from admin_cli.client import APPLY_DEADLINE_SECONDS
+    from headgate.v1 import admin_pb2
 
     request = admin_pb2.ApplyResourcesRequest(
         resources=manifest.resources,

@@ -46,11 +46,10 @@ def calls(
     """Show recent calls, newest first."""
     if context.invoked_subcommand is not None:
         return None
-    from headgate.v1 import admin_pb2
-
     from admin_cli import times
     from admin_cli.client import AdminClient, Connection
     from admin_cli.views import call_item
+    from headgate.v1 import admin_pb2
 
     with AdminClient(Connection.from_environment()) as client:
         if follow:
@@ -80,10 +79,9 @@ def show(
     output: OutputOption = None,
 ) -> Result:
     """Show one call with all its attempts."""
-    from headgate.v1 import admin_pb2
-
     from admin_cli.client import AdminClient, Connection
     from admin_cli.views import attempt_item, call_item
+    from headgate.v1 import admin_pb2
 
     with AdminClient(Connection.from_environment()) as client:
         request = admin_pb2.GetCallRequest(request_id=request_id, tenant=tenant or "")

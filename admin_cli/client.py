@@ -20,8 +20,6 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
-from headgate.rules.credentials import Secret
-from headgate.v1 import admin_pb2
 
 from admin_cli.address import Address, parse_address
 from admin_cli.errors import (
@@ -36,6 +34,8 @@ from admin_cli.errors import (
 )
 from admin_cli.progress import working
 from admin_cli.state import ADDRESS_DEFAULT, StateFolder, read_json, read_secret
+from headgate.rules.credentials import Secret
+from headgate.v1 import admin_pb2
 
 A = TypeVar("A", bound=Message)
 

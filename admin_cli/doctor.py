@@ -37,6 +37,8 @@ CLOCK_TOLERANCE_SECONDS = 5.0
 STALE_SECONDS = 300.0
 _COLUMNS = ("check", "result", "detail", "advice")
 
+_OTHERS = stat.S_IRGRP | stat.S_IWGRP | stat.S_IROTH | stat.S_IWOTH
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -91,7 +93,8 @@ def _folder(state: StateFolder) -> Iterator[Finding]:
         state.quickstart_key,
     ):
         try:
-            if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            # Passing through (x) is allowed: the embedded database has a user of its own below.
+            if path.stat().st_mode & _OTHERS:
                 open_to_others.append(path)
         except FileNotFoundError:
             continue
@@ -149,9 +152,8 @@ def _kek(state: StateFolder) -> Finding:
 
 
 def _control_plane(state: StateFolder) -> Iterator[Finding]:
-    from headgate.v1 import admin_pb2
-
     from admin_cli.client import AdminClient, Connection
+    from headgate.v1 import admin_pb2
 
     try:
         connection = Connection.from_environment()

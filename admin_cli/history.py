@@ -16,10 +16,9 @@ def history(
     output: OutputOption = None,
 ) -> Result:
     """Show who changed what, newest first."""
-    from headgate.v1 import admin_pb2
-
     from admin_cli.client import AdminClient, Connection
     from admin_cli.views import revision_item
+    from headgate.v1 import admin_pb2
 
     with AdminClient(Connection.from_environment()) as client:
         views = client.pages(

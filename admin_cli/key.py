@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from headgate.rules.names import DEFAULT_TENANT
 
 from admin_cli.options import NoWaitOption, OutputOption, TenantOption
 from admin_cli.render import Result
+from headgate.rules.names import DEFAULT_TENANT
 
 app = typer.Typer(no_args_is_help=True, help="Create, rotate and revoke the keys that applications use.")
 
@@ -36,12 +36,11 @@ def create(
     output: OutputOption = None,
 ) -> Result:
     """Create a key. Its secret is shown this once; only a hash of it is kept."""
-    from headgate.v1 import admin_pb2, resources_pb2
-
     from admin_cli.change import await_proxies, new_request_id
     from admin_cli.client import AdminClient, Connection
     from admin_cli.minted import minted_result
     from admin_cli.times import duration
+    from headgate.v1 import admin_pb2, resources_pb2
 
     key = resources_pb2.Key(name=name, tenant=tenant)
     if allow:
@@ -69,12 +68,11 @@ def rotate(
     output: OutputOption = None,
 ) -> Result:
     """Mint a new secret for a key. It is shown this once."""
-    from headgate.v1 import admin_pb2
-
     from admin_cli.change import await_proxies, new_request_id
     from admin_cli.client import AdminClient, Connection
     from admin_cli.minted import minted_result
     from admin_cli.times import duration
+    from headgate.v1 import admin_pb2
 
     request = admin_pb2.RotateKeyRequest(
         tenant=tenant, name=name, grace=duration(grace, "--grace"), request_id=new_request_id()
@@ -93,10 +91,9 @@ def revoke(
     output: OutputOption = None,
 ) -> Result:
     """End every secret of a key, now. No manifest brings it back."""
-    from headgate.v1 import admin_pb2
-
     from admin_cli.change import await_proxies, changed
     from admin_cli.client import AdminClient, Connection
+    from headgate.v1 import admin_pb2
 
     request = admin_pb2.RevokeKeyRequest(tenant=tenant, name=name)
     with AdminClient(Connection.from_environment()) as client:

@@ -14,12 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headgate.rules import spec
-from headgate.rules.errors import Path as FieldPath
-from headgate.rules.errors import SpecError, path_text
-from headgate.rules.names import DEFAULT_TENANT, KINDS, did_you_mean, name_problem, plural
-from headgate.v1 import resources_pb2
-
 from admin_cli.errors import CliError, ManifestError, NotFound, ServerProblem
 from admin_cli.manifest_yaml import (
     Document,
@@ -30,6 +24,11 @@ from admin_cli.manifest_yaml import (
     read_documents,
     resolve,
 )
+from headgate.rules import spec
+from headgate.rules.errors import Path as FieldPath
+from headgate.rules.errors import SpecError, path_text
+from headgate.rules.names import DEFAULT_TENANT, KINDS, did_you_mean, name_problem, plural
+from headgate.v1 import resources_pb2
 
 # One manifest of 10,000 keys is about 2 MB; what is larger is not a manifest.
 MAX_FILE_BYTES = 16 * 2**20

@@ -6,11 +6,10 @@ import json
 from pathlib import Path
 from typing import Any
 
-from headgate.v1 import admin_pb2
-
 from admin_cli.errors import CliError
 from admin_cli.render import Output, Result, envelope
 from admin_cli.state import write_private
+from headgate.v1 import admin_pb2
 
 COLUMNS = ("name", "secret")
 

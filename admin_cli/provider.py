@@ -6,12 +6,12 @@ import sys
 from typing import Annotated
 
 import typer
-from headgate.rules.credentials import Secret
-from headgate.rules.names import DEFAULT_TENANT
 
 from admin_cli.errors import UsageProblem
 from admin_cli.options import NoWaitOption, OutputOption, TenantOption
 from admin_cli.render import Result
+from headgate.rules.credentials import Secret
+from headgate.rules.names import DEFAULT_TENANT
 
 app = typer.Typer(no_args_is_help=True, help="Set and remove the keys of providers.")
 
@@ -35,10 +35,9 @@ def set_key(
 
     It replaces the manifest's everywhere, without a restart. On a terminal it is asked for.
     """
-    from headgate.v1 import admin_pb2
-
     from admin_cli.change import await_proxies, changed
     from admin_cli.client import AdminClient, Connection
+    from headgate.v1 import admin_pb2
 
     value = provider_secret(_read(), "the key on stdin")
     request = admin_pb2.SetProviderKeyRequest(tenant=tenant, provider=name, key=key, value=value.text)
@@ -57,10 +56,9 @@ def remove_key(
     output: OutputOption = None,
 ) -> Result:
     """Remove one of a provider's keys. No manifest brings it back."""
-    from headgate.v1 import admin_pb2
-
     from admin_cli.change import await_proxies, changed
     from admin_cli.client import AdminClient, Connection
+    from headgate.v1 import admin_pb2
 
     request = admin_pb2.RemoveProviderKeyRequest(tenant=tenant, provider=name, key=key)
     with AdminClient(Connection.from_environment()) as client:

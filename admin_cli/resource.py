@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
-from headgate.rules.names import DEFAULT_TENANT, KINDS, did_you_mean, plural, singular
 
 from admin_cli.errors import CliError, NotFound, UsageProblem
 from admin_cli.options import AnyTenantOption, NoWaitOption, OutputOption, TenantOption
 from admin_cli.render import Output, Result
+from headgate.rules.names import DEFAULT_TENANT, KINDS, did_you_mean, plural, singular
 
 _KINDS_TEXT = ", ".join(plural(kind) for kind in (*KINDS, "proxy", "token"))
 KindArgument = Annotated[
@@ -45,10 +45,9 @@ def get(
         return _list_proxies(name, output)
     if one == "token":
         return _list_tokens(name, output)
-    from headgate.v1 import admin_pb2
-
     from admin_cli.client import AdminClient, Connection
     from admin_cli.views import resource_item
+    from headgate.v1 import admin_pb2
 
     scope = "" if one == "tenant" or all_tenants else tenant
     with AdminClient(Connection.from_environment()) as client:
@@ -84,10 +83,9 @@ def delete(
 ) -> Result:
     """Delete a resource. One that others refer to cannot be deleted (exit 4)."""
     one = _changeable(kind, "headgate token revoke NAME")
-    from headgate.v1 import admin_pb2
-
     from admin_cli.change import await_proxies, changed
     from admin_cli.client import AdminClient, Connection
+    from headgate.v1 import admin_pb2
 
     request = admin_pb2.DeleteResourceRequest(
         kind=one, tenant=_scope(one, tenant), name=name, expected_revision=expect_revision
@@ -129,11 +127,10 @@ def export(tenant: AnyTenantOption = None, output: OutputOption = None) -> Resul
 
     YAML on a terminal and with `-o yaml`; with `-o json` an envelope around the manifest.
     """
-    from headgate.v1 import admin_pb2
-
     from admin_cli import manifest_dump
     from admin_cli.client import AdminClient, Connection
     from admin_cli.views import spec_of
+    from headgate.v1 import admin_pb2
 
     request = admin_pb2.ListResourcesRequest(tenant=tenant or "")
     manifest: dict[str, list[dict[str, Any]]] = {plural(kind): [] for kind in KINDS}
@@ -175,10 +172,9 @@ def _switch(
     kind: str, name: str, reason: str, tenant: str, disabled: bool, no_wait: bool, output: Output | None
 ) -> Result:
     one = _changeable(kind, "headgate token revoke NAME")
-    from headgate.v1 import admin_pb2
-
     from admin_cli.change import await_proxies, changed
     from admin_cli.client import AdminClient, Connection
+    from headgate.v1 import admin_pb2
 
     if disabled and not reason.strip():
         raise UsageProblem("--reason is empty", "say why in a few words")
@@ -193,9 +189,8 @@ def _switch(
 
 
 def _list_proxies(name: str | None, output: Output | None) -> Result:
-    from headgate.v1 import admin_pb2
-
     from admin_cli import views
+    from headgate.v1 import admin_pb2
 
     items = _listed(
         "ListProxies",
@@ -208,9 +203,8 @@ def _list_proxies(name: str | None, output: Output | None) -> Result:
 
 
 def _list_tokens(name: str | None, output: Output | None) -> Result:
-    from headgate.v1 import admin_pb2
-
     from admin_cli import views
+    from headgate.v1 import admin_pb2
 
     items = _listed(
         "ListTokens",

@@ -15,9 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from headgate.rules.credentials import Secret
-
 from admin_cli.errors import CliError
+from headgate.rules.credentials import Secret
 
 ADDRESS_DEFAULT = "127.0.0.1:8081"
 # Our secrets are below a hundred bytes; a larger file is not one of them.

@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.timestamp_pb2 import Timestamp
-from headgate.rules.units import parse_duration_ns
 
 from admin_cli.errors import UsageProblem
+from headgate.rules.units import parse_duration_ns
 
 
 def duration(text: str, option: str) -> Duration:

@@ -26,10 +26,9 @@ def bootstrap(
     output: OutputOption = None,
 ) -> Result:
     """Mint the first owner token, against an empty database, from the control plane's own machine."""
-    from headgate.v1 import admin_pb2
-
     from admin_cli.client import AdminClient, Connection
     from admin_cli.minted import minted_result
+    from headgate.v1 import admin_pb2
 
     with AdminClient(Connection.from_environment()) as client:
         request = admin_pb2.BootstrapTokenRequest(name=name)
@@ -64,12 +63,11 @@ def create(
     output: OutputOption = None,
 ) -> Result:
     """Create a token. Its secret is shown this once; only a hash of it is kept."""
-    from headgate.v1 import admin_pb2
-
     from admin_cli.change import new_request_id
     from admin_cli.client import AdminClient, Connection
     from admin_cli.minted import minted_result
     from admin_cli.times import duration
+    from headgate.v1 import admin_pb2
 
     request = admin_pb2.CreateTokenRequest(
         name=name, role=role.value, tenant=tenant or "", request_id=new_request_id()
@@ -88,9 +86,8 @@ def revoke(
     output: OutputOption = None,
 ) -> Result:
     """End a token, now."""
-    from headgate.v1 import admin_pb2
-
     from admin_cli.client import AdminClient, Connection
+    from headgate.v1 import admin_pb2
 
     with AdminClient(Connection.from_environment()) as client:
         client.call("RevokeToken", admin_pb2.RevokeTokenRequest(name=name), admin_pb2.RevokeTokenResponse)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
-from headgate.rules.names import did_you_mean
 
 from admin_cli.errors import UsageProblem
 from admin_cli.options import AnyTenantOption, UsageOutputOption
 from admin_cli.render import Result
+from headgate.rules.names import did_you_mean
 
 GROUPS = ("tenant", "key", "user", "route", "model", "provider", "task", "region", "day", "hour")
 # More rows than anybody reads; a narrower question is the answer.
@@ -39,11 +39,10 @@ def usage(
     output: UsageOutputOption = None,
 ) -> Result:
     """Show what was used: money, tokens, calls, errors, latency. Calls appear within two seconds."""
-    from headgate.v1 import admin_pb2
-
     from admin_cli import times
     from admin_cli.client import AdminClient, Connection
     from admin_cli.views import USAGE_COLUMNS, usage_item
+    from headgate.v1 import admin_pb2
 
     groups = _groups(by)
     if since is not None and from_ is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from headgate.rules import spec
 from headgate.rules.names import DEFAULT_TENANT
 from headgate.v1 import admin_pb2, resources_pb2, usage_pb2

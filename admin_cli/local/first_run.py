@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from admin_cli.provider import provider_secret
 from headgate.rules.credentials import Secret
 from headgate.rules.names import DEFAULT_TENANT, is_name
 from headgate.v1 import resources_pb2
-
-from admin_cli.provider import provider_secret
 
 # By the interface, in its order.
 KEY_VARIABLES = {

@@ -9,10 +9,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from headgate.rules.credentials import Secret
-
 from admin_cli.address import Address
 from admin_cli.errors import CliError
+from headgate.rules.credentials import Secret
 
 PROBE_SECONDS = 20.0
 _PAUSE_SECONDS = 0.02

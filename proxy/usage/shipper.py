@@ -138,6 +138,7 @@ class Shipper:
                 parts.append((reader, records))
                 room -= min(room, len(records))
         if not parts:
+            self._bury()
             if self._closing and not self._unacked:
                 self._drained.set()
             if not self._unacked:
