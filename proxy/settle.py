@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from headgate.rules.money import Tokens, cost_picousd, usd_text
 from headgate.v1 import usage_pb2
 from proxy.config.model import ProviderKey, Target
-from proxy.dialects.openai_usage import estimated_tokens, tokens_of
+from proxy.dialects.openai_usage import estimated_tokens, reported_picousd, tokens_of
 from proxy.logs import Log
 from proxy.receipts import Receipts
 from proxy.upstream.failure import AttemptFailed
@@ -99,6 +99,8 @@ class Settlement:
             cost = cost_picousd(
                 target.prices, tokens, attempt.unix_ms, attempt.service_tier, target.discount_ppm
             )
+            if cost is None and attempt.usage is not None:
+                cost = reported_picousd(attempt.usage)
         rest = usage_pb2.UsageRecord(
             attempt_number=attempt.number,
             outcome=_OK if failure is None else failure.outcome,  # type: ignore[arg-type]
@@ -131,6 +133,8 @@ class Settlement:
             rest.cache_write_1h_tokens = tokens.cache_write_1h
             rest.audio_input_tokens = tokens.audio_input
             rest.audio_output_tokens = tokens.audio_output
+        if cost is not None and not attempt.target.prices:
+            rest.price_version = "reported by the provider"
         if estimated:
             rest.estimated = True
         if attempt.service_tier:

@@ -7,9 +7,13 @@ DeepInfra and OpenRouter add a cost of their own. Impossible counts are clamped 
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
-from headgate.rules.money import MAX_TOKENS, Tokens
+from headgate.rules.money import MAX_TOKENS, PICO_PER_USD, Tokens
+
+# No single call costs more; a larger report is a mistake.
+MAX_REPORTED_USD = 10_000
 
 _NOTHING: dict[str, Any] = {}
 
@@ -55,6 +59,28 @@ def _mended(value: object) -> tuple[int, bool]:
         return int(value), False
     too_large = isinstance(value, (int, float)) and not isinstance(value, bool) and value > MAX_TOKENS
     return MAX_TOKENS if too_large else 0, True
+
+
+def reported_picousd(usage: dict[str, Any]) -> int | None:
+    """What the provider itself says the call cost, where it does; for models that nothing else prices.
+
+    OpenRouter: `cost` in USD, beside it what a key of one's own was charged (`is_byok`); DeepInfra:
+    `estimated_cost`. https://openrouter.ai/docs/use-cases/usage-accounting
+    """
+    said = usage.get("cost", usage.get("estimated_cost"))
+    details = usage.get("cost_details")
+    amounts = [said]
+    if usage.get("is_byok") and isinstance(details, dict):
+        amounts.append(details.get("upstream_inference_cost"))
+    total = Decimal(0)
+    for amount in amounts:
+        if amount is None or isinstance(amount, bool) or not isinstance(amount, (int, float)):
+            return None
+        # The shortest text of a float is what the provider wrote.
+        total += Decimal(repr(amount))
+    if not total.is_finite() or not 0 <= total < MAX_REPORTED_USD:
+        return None
+    return int((total * PICO_PER_USD).to_integral_value(rounding="ROUND_HALF_EVEN"))
 
 
 # Bytes of JSON per token, for counts that nobody sent. English prose in messages is near 4.

@@ -37,6 +37,10 @@ _DAY_SECONDS = 86_400
 _PER_THOUSAND = Decimal(1000)
 
 
+# The sandbox calls nobody: its price is known, and it is nothing.
+_FREE = Price(0, 0, 0, 0, 0, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class CatalogueModel:
     upstream_model: str
@@ -71,6 +75,8 @@ def price_list(kind: str, base_url: str, upstream_model: str) -> tuple[tuple[Pri
 
     The last price that applies counts. `base_url` decides for openai-compatible providers only.
     """
+    if kind == "sandbox":
+        return (_FREE,), "sandbox"
     provider = _provider_of_kind(kind)
     if provider is None and kind == "openai-compatible":
         provider = _provider_of_url(base_url)
