@@ -15,7 +15,6 @@ import grpc
 import psycopg
 
 from control_plane.db.database import Database
-from control_plane.db.embedded import EmbeddedPostgres
 from control_plane.db.listen import Listener
 from control_plane.db.migrate import migrate
 from control_plane.errors import DatabaseAway
@@ -45,6 +44,7 @@ from control_plane.tokens.authenticator import Authenticator
 from control_plane.tokens.service import Tokens
 from control_plane.usage.ingest import Ingest
 from control_plane.usage.tail import Tail
+from headgate.rules.catalogue import price_list
 from headgate.rules.credentials import Secret
 
 log = logging.getLogger(__name__)
@@ -167,7 +167,7 @@ class ControlPlane:
         }
         port = listen(self._server, self.settings)
         async with asyncio.TaskGroup() as tasks:
-            background = [
+            background: list[asyncio.Task[Any]] = [
                 tasks.create_task(job)
                 for job in (
                     self.publisher.run(),
@@ -178,6 +178,8 @@ class ControlPlane:
                     self.maintenance.run(),
                 )
             ]
+            # The first model would otherwise wait for the catalogue's import.
+            background.append(tasks.create_task(asyncio.to_thread(price_list, "openai", "", "")))
             await self._server.start()
             self._is_serving = True
             try:
@@ -190,13 +192,3 @@ class ControlPlane:
 
     def close(self) -> None:
         self.database.close()
-
-
-def open_postgres(settings: Settings) -> tuple[EmbeddedPostgres | None, Secret]:
-    """The database's address, and the server if it is ours. Blocks while that starts."""
-    if settings.database_url is not None:
-        return None, settings.database_url
-    if settings.embedded_postgres is None:
-        raise ValueError("settings name no database")
-    embedded = EmbeddedPostgres(settings.embedded_postgres)
-    return embedded, embedded.start()

@@ -145,7 +145,7 @@ class EmbeddedPostgres:
 
     def _orphans(self) -> bool:
         """Server processes of this data folder; they work inside it."""
-        import psutil  # type: ignore[import-untyped]
+        import psutil
 
         for process in psutil.process_iter(("name", "status")):
             if process.info["name"] == "postgres" and process.info["status"] != psutil.STATUS_ZOMBIE:

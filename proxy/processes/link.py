@@ -71,8 +71,8 @@ class Link:
                             waiting.set_result(payload)
                     else:
                         tasks.create_task(self._answer(Operation(operation), identity, payload))
-        except (asyncio.IncompleteReadError, ConnectionError):
-            return
+        except* (asyncio.IncompleteReadError, ConnectionError):
+            pass  # a task group raises groups, also for what its own body raised
         finally:
             for future in self._waiting.values():
                 if not future.done():

@@ -18,7 +18,7 @@ _PUBLIC_LENGTH = 12
 _SECRET_LENGTH = 43
 
 KEY_PREFIX = "hg"
-TOKEN_PREFIX = "hgt"
+TOKEN_PREFIX = "hgt"  # noqa: S105 - a prefix
 
 # Longest credential that is hashed at all; longer ones are unknown without further work.
 MAX_CREDENTIAL_BYTES = 512

@@ -51,7 +51,10 @@ def name_problem(text: str) -> str | None:
         return None
     if not text:
         return "a name is missing"
-    return f"{text[:80]!r} cannot be a name: lower-case letters, digits, '.', '_' and '-' (not first), at most 63"
+    return (
+        f"{text[:80]!r} cannot be a name: lower-case letters, digits, and inside also '.', '_' and '-', "
+        "at most 63 characters"
+    )
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
