@@ -83,41 +83,46 @@ class Attempts:
 
     async def answer(self, call: Call, plan: Sequence[Target]) -> Attempt:
         """The attempt that answered (a stream: that began). Raises CallError when none does."""
-        skipped: list[tuple[Target, AttemptFailed]] = []
+        failures: list[tuple[Target, AttemptFailed]] = []
         for position, target in enumerate(plan):
+            if call.attempts and time.monotonic() >= call.deadline:
+                break  # the time of the call is up: what another target answered would come too late
             last_target = position + 1 == len(plan)
             if target.disabled or target.provider.disabled:
                 continue
             if not target.provider.kind.supported:
-                skipped.append((target, _unsupported(target)))
+                failures.append((target, _unsupported(target)))
                 continue
-            attempt = await self._try_target(call, target, last_target, skipped)
+            attempt = await self._try_target(call, target, last_target, failures)
             if attempt is not None:
                 return attempt
-        raise _all_failed(call, skipped)
+        raise _all_failed(call, failures)
 
     async def _try_target(
         self,
         call: Call,
         target: Target,
         last_target: bool,
-        skipped: list[tuple[Target, AttemptFailed]],
+        failures: list[tuple[Target, AttemptFailed]],
     ) -> Attempt | None:
+        """The attempt that answered; None when this target did not, and then `failures` says why."""
         tries = call.route.attempts_per_target
         for number in range(tries):
             key, resting_seconds = self._choose_key(target)
             if resting_seconds > 0:
                 if not last_target or not self._may_wait(call, resting_seconds):
-                    skipped.append((target, _resting(resting_seconds)))
+                    if not number:  # else the provider's own 429 stands there already
+                        failures.append((target, _resting(resting_seconds)))
                     return None
                 await asyncio.sleep(resting_seconds)
             attempt = await self._attempt(call, target, key)
             failure = attempt.failure
             if failure is None:
                 return attempt
+            failures.append((target, failure))
             self._rest(key, failure)
             if failure.fatal:
-                raise _all_failed(call, skipped)
+                raise _all_failed(call, failures)
             more_keys = len(target.provider.keys) > 1
             if failure.key_rejected or failure.status == 429:
                 if not more_keys and (failure.key_rejected or not last_target):
@@ -301,13 +306,16 @@ def _resting(seconds: float) -> AttemptFailed:
         usage_pb2.REASON_KEYS_COOLING_DOWN,
         429,
         "The provider's rate limit is reached.",
+        error={"code": "rate_limit_exceeded", "type": "rate_limit_error"},
         retry_after_seconds=seconds,
     )
 
 
-def _all_failed(call: Call, skipped: list[tuple[Target, AttemptFailed]]) -> CallError:
-    """What the client is told when no target answered: the last word of a provider, or 502 / 504."""
-    failures = [(a.target, a.failure) for a in call.attempts if a.failure is not None] + skipped
+def _all_failed(call: Call, failures: list[tuple[Target, AttemptFailed]]) -> CallError:
+    """What the client is told when no target answered: the last word of a provider, or 502 / 504.
+
+    `failures`: of the attempts and of targets that were passed over, in the order of the plan.
+    """
     if not failures:
         return CallError(
             400,

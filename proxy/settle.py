@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from proxy.attempts import Attempt
     from proxy.call import Call
 
+# Characters of a provider's word for it; a record must stay below the 64 KiB that are accepted of it.
+MAX_SERVICE_TIER_LENGTH = 64
 _OK = usage_pb2.OUTCOME_OK
 _OUTCOME_NAMES = {value: name.removeprefix("OUTCOME_").lower() for name, value in usage_pb2.Outcome.items()}
 
@@ -138,7 +140,7 @@ class Settlement:
         if estimated:
             rest.estimated = True
         if attempt.service_tier:
-            rest.service_tier = attempt.service_tier
+            rest.service_tier = attempt.service_tier[:MAX_SERVICE_TIER_LENGTH]
         upstream_id = exchange.headers.get(b"x-request-id")
         if upstream_id is not None:
             rest.upstream_request_id = upstream_id[:128].decode("latin-1")

@@ -28,6 +28,9 @@ _REQUIRED: dict[str, tuple[str, type | tuple[type, ...]]] = {
     "chat.completions": ("messages", list),
     "embeddings": ("input", (str, list)),
 }
+# Characters of `user` that are recorded; the provider gets all of it. As long as `x-headgate-user` may be:
+# a record over 64 KiB would be refused by the control plane, one over 4 MiB has no place in the spool.
+MAX_USER_LENGTH = 256
 _INCLUDE_USAGE = b'"stream_options":{"include_usage":true}'
 
 
@@ -84,7 +87,7 @@ def parse_request(operation: str, body: bytes) -> OpenAIRequest:
         model=model,
         stream=bool(stream) and operation != "embeddings",
         wants_usage=bool(options and options.get("include_usage")),
-        user=user or "",
+        user=user[:MAX_USER_LENGTH] if user else "",
         model_span=_model_span(body),
     )
 

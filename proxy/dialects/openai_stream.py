@@ -75,7 +75,7 @@ class OpenAIStream:
             and b'": ' not in data  # written with spaces: take the slow way
             and not self.tail
         ):
-            self.events += 1
+            self.events += data.count(b"\ndata:") + 1  # a busy network joins several events in one chunk
             return data
         return self._feed_slowly(data)
 
@@ -126,8 +126,12 @@ class OpenAIStream:
             raise broken(usage_pb2.REASON_PROTOCOL_ERROR, "an event of the stream is not JSON") from None
         if not isinstance(document, dict):
             raise broken(usage_pb2.REASON_PROTOCOL_ERROR, "an event of the stream is not an object")
+        failed_before = self.error is not None
         if self._read(document):
             self._emit(event, out)
+        if self.error is not None and not failed_before and not document.get("error"):
+            # OpenRouter puts it into a choice, where no SDK looks: the stream would end as if all were well.
+            self._emit(error_event(self.error.error), out)
 
     def _emit(self, event: bytes, out: list[bytes]) -> None:
         if self.hold_end and self.finished:

@@ -5,6 +5,7 @@ An unknown or malformed one is a 400: a typing error must not silently change wh
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 import orjson
@@ -23,6 +24,8 @@ _PLANNED = (
     "x-headgate-prompt-variables",
 )
 MAX_TIMEOUT_MS = 3_600_000
+# Not `isdigit`: it takes `²`, and `int` refuses what is longer than 4,300 digits.
+_MILLISECONDS = re.compile(r"[0-9]{1,7}")
 
 
 @dataclass(slots=True)
@@ -58,7 +61,7 @@ def _read(options: Options, name: str, value: str) -> None:
     elif name == "x-headgate-metadata":
         options.metadata = _metadata(name, value)
     elif name == "x-headgate-timeout-ms":
-        if not value.isdigit() or not 0 < int(value) <= MAX_TIMEOUT_MS:
+        if not _MILLISECONDS.fullmatch(value) or not 0 < int(value) <= MAX_TIMEOUT_MS:
             raise _malformed(name, f"a whole number of milliseconds up to {MAX_TIMEOUT_MS}")
         options.timeout_seconds = int(value) / 1000
     elif name == "x-headgate-receipt":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import unquote
 
 from proxy.call import Calls
 from proxy.config.model import Key, Snapshot
@@ -71,7 +72,9 @@ class Routes:
             if request.method not in ("GET", "HEAD"):
                 raise _method_not_allowed(request, "GET")
             snapshot, key = self._calls.authenticate(request)
-            return json_response(_models(snapshot, key, path[len(_MODELS) + 1 :]), request_id)
+            # SDKs write the slash of `provider/model` as %2F.
+            name = unquote(path[len(_MODELS) + 1 :])
+            return json_response(_models(snapshot, key, name), request_id)
         if path.startswith(_RECEIPTS):
             if request.method != "GET":
                 raise _method_not_allowed(request, "GET")

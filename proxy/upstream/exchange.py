@@ -169,13 +169,13 @@ class Exchange:
             )
         elif stream.error is not None:
             self.failure = stream.error
-        if out:
-            if self.sink is not None:
-                self.sink.send(out)
-            else:
-                self._parts.append(out)
-                if self.first_event_at is None and stream.started:
-                    self.first_event_at = time.monotonic()
+        if self.sink is None:
+            # `out` may be empty although the stream began: an inline receipt holds the finish event back.
+            self._parts.append(out)
+            if self.first_event_at is None and stream.started:
+                self.first_event_at = time.monotonic()
+        elif out:
+            self.sink.send(out)
         self._resolve()
 
     def on_failure(self, failure: AttemptFailed, *, no_byte_came: bool) -> None:

@@ -31,7 +31,7 @@ ALARM_SHARE = 0.80
 
 _LENGTH_BYTES = 4
 _HEAD_BYTES = FRAME_HEAD.size
-_KIND_CRC = {kind: zlib.crc32(bytes((kind,))) for kind in (INTENT, FINAL)}
+KIND_CRC = {kind: zlib.crc32(bytes((kind,))) for kind in (INTENT, FINAL)}
 _pack_head = FRAME_HEAD.pack
 
 
@@ -72,7 +72,7 @@ class Spool:
         memory = self._map
         if memory is None:
             raise SpoolFull("the spool is closed")
-        memory[position:end] = _pack_head(len(payload), zlib.crc32(payload, _KIND_CRC[kind]), kind) + payload
+        memory[position:end] = _pack_head(len(payload), zlib.crc32(payload, KIND_CRC[kind]), kind) + payload
         self._position = end
         self.dirty = True
 

@@ -7,13 +7,16 @@ none of its intents is still waiting for its final. Torn or damaged frames are s
 
 from __future__ import annotations
 
+import os
 import zlib
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from proxy.usage.spool import FINAL, FRAME_HEAD, INTENT, MAGIC, SEGMENT_HEAD, segment_number
+from proxy.usage.spool import FINAL, FRAME_HEAD, INTENT, KIND_CRC, MAGIC, SEGMENT_HEAD, segment_number
 
+# Read at a time; some 400 records.
+_BLOCK_BYTES = 256 * 2**10
 # A UUIDv7 at the front of every payload: field 1, length 16.
 _ID = slice(2, 18)
 
@@ -22,6 +25,8 @@ _ID = slice(2, 18)
 class _Segment:
     number: int
     path: Path
+    # Of the file; it does not change once it is allocated.
+    size: int
     position: int = SEGMENT_HEAD.size
     # The writer has moved on, or is dead: what is here now is all.
     sealed: bool = False
@@ -58,7 +63,7 @@ class SpoolReader:
         for segment in list(self._segments.values()):
             if len(self._waiting) >= limit:
                 break
-            self._scan(segment)
+            self._scan(segment, limit)
         self._delete_finished()
         return [self._waiting.popleft() for _ in range(min(limit, len(self._waiting)))]
 
@@ -103,56 +108,72 @@ class SpoolReader:
         return total
 
     def _discover(self) -> None:
-        numbers = sorted((segment_number(path), path) for path in self._folder.glob("*.seg"))
+        """Finds new segments; those that the writer has moved past are sealed."""
+        segments = self._segments
+        for name in sorted(os.listdir(self._folder)):
+            if name.endswith(".seg"):
+                path = self._folder / name
+                number = segment_number(path)
+                if number not in segments:
+                    segments[number] = _Segment(number, path, _size(path))
         newest_used = 0
-        for number, path in numbers:
-            if number not in self._segments:
-                self._segments[number] = _Segment(number, path)
-            if _first_length(path):
-                newest_used = number
-        for segment in self._segments.values():
-            # A later segment has frames: the writer will not come back to this one.
+        for segment in segments.values():
+            if segment.position > SEGMENT_HEAD.size or _first_length(segment.path):
+                newest_used = max(newest_used, segment.number)
+        for segment in segments.values():
             segment.sealed = self._writer_dead or segment.number < newest_used
 
-    def _scan(self, segment: _Segment) -> None:
+    def _scan(self, segment: _Segment, limit: int) -> None:
+        """Takes frames in blocks until there are no more, or `limit` finals wait."""
         if segment.damaged:
             return
         try:
-            with segment.path.open("rb") as file:
-                size = file.seek(0, 2)
+            with segment.path.open("rb", buffering=0) as file:
                 if segment.position == SEGMENT_HEAD.size and not _good_head(file, segment.number):
                     self._damage(segment)
                     return
-                file.seek(segment.position)
-                data = file.read(size - segment.position) if _more_at(file, segment.position) else b""
+                block_bytes = _BLOCK_BYTES
+                while len(self._waiting) < limit and not segment.damaged:
+                    file.seek(segment.position)
+                    taken, wanted = self._take_frames(segment, file.read(block_bytes))
+                    segment.position += taken
+                    if not taken and wanted <= block_bytes:
+                        return
+                    block_bytes = max(_BLOCK_BYTES, wanted)
         except FileNotFoundError:
             self._segments.pop(segment.number, None)
-            return
+
+    def _take_frames(self, segment: _Segment, block: bytes) -> tuple[int, int]:
+        """(bytes of whole frames taken, bytes that the frame after them needs)."""
         offset = 0
-        while offset + FRAME_HEAD.size <= len(data):
-            length, crc, kind = FRAME_HEAD.unpack_from(data, offset)
+        size = len(block)
+        while offset + FRAME_HEAD.size <= size:
+            length, crc, kind = FRAME_HEAD.unpack_from(block, offset)
             if length == 0:
-                break
+                return offset, 0
             end = offset + FRAME_HEAD.size + length
-            body = data[offset + 8 : end]
-            if end > len(data) or zlib.crc32(body) != crc:
-                # The tail of a living writer is retried; elsewhere the frame is damaged for good,
-                # and with it the place where the next one begins.
+            if end > size and segment.position + end <= segment.size:
+                return offset, FRAME_HEAD.size + length
+            payload = block[offset + FRAME_HEAD.size : end]
+            if zlib.crc32(payload, KIND_CRC.get(kind, 0)) != crc or len(payload) != length:
+                # The tail of a living writer is looked at again; elsewhere the frame is damaged for
+                # good, and with it the place where the next one begins.
                 if segment.sealed:
                     self._damage(segment)
-                break
-            self._take(segment, kind, bytes(body[1:]))
+                return offset, 0
+            self._take(segment, kind, payload)
             offset = end
-        segment.position += offset
+        return offset, FRAME_HEAD.size
 
     def _take(self, segment: _Segment, kind: int, payload: bytes) -> None:
         identity = payload[_ID]
         if kind == INTENT:
             segment.open_intents[identity] = payload
         elif kind == FINAL:
-            for other in self._segments.values():
-                if other.open_intents.pop(identity, None) is not None:
-                    break
+            if segment.open_intents.pop(identity, None) is None:
+                for other in self._segments.values():
+                    if other.open_intents.pop(identity, None) is not None:
+                        break
             segment.unacked += 1
             self._waiting.append(SpooledRecord(payload, segment.number))
 
@@ -185,6 +206,13 @@ class SpoolReader:
                 return not _more_at(file, segment.position)
         except FileNotFoundError:
             return True
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _first_length(path: Path) -> bool:
