@@ -19,7 +19,7 @@ from proxy.config.model import ProviderKey, Target
 from proxy.dialects.openai_errors import failure_in_answer
 from proxy.dialects.openai_request import body_for
 from proxy.dialects.openai_stream import OpenAIStream
-from proxy.errors import CallError, unavailable
+from proxy.errors import CallError, spool_is_full
 from proxy.ids import Ids
 from proxy.upstream.deadlines import Deadlines
 from proxy.upstream.exchange import Exchange
@@ -159,7 +159,7 @@ class Attempts:
             account = settlement.account(call, target, key)
             intent = settlement.intent(attempt_id, call.request_id, account.record)
         except SpoolFull:
-            raise unavailable("This proxy cannot record usage now: its spool is full.", 2) from None
+            raise spool_is_full() from None
         attempt = Attempt(
             number=len(call.attempts) + 1,
             id=attempt_id,
@@ -198,9 +198,6 @@ class Attempts:
             if not exchange.streaming:
                 self._deadlines.discard(exchange)
         return attempt
-
-    def finished(self, exchange: Exchange) -> None:
-        self._deadlines.discard(exchange)
 
     def _again(self, stale: Exchange) -> Exchange:
         """The same exchange anew, its deadlines unchanged."""

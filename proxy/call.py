@@ -16,7 +16,7 @@ from proxy.auth import Authenticator
 from proxy.config.model import Key, Route, Snapshot
 from proxy.config.resolve import resolve
 from proxy.dialects.openai_request import OpenAIRequest, parse_request
-from proxy.errors import CallError, internal, unavailable
+from proxy.errors import CallError, internal, spool_is_full, unavailable
 from proxy.http.options import Options, options_of
 from proxy.http.request import Request, require_json
 from proxy.http.responses import Raw, Streamed, error_response
@@ -82,19 +82,49 @@ class Calls:
         """Answers one call; every error becomes an answer in the client's dialect."""
         started_at = time.monotonic()
         request_id = self._ids.new()
+        call: Call | None = None
         self._metrics.inflight += 1
         try:
-            return await self._answer(request, operation, request_id, started_at)
+            snapshot, key = self.authenticate(request)
+            if not self._settlement.has_room():
+                raise spool_is_full()
+            require_json(request)
+            asked = parse_request(operation, request.body)
+            options = options_of(request)
+            route = resolve(snapshot, key, asked.model)
+            plan = route.node.plan(self._random)
+            total_seconds = route.timeouts.total_seconds
+            if options is not None and options.timeout_seconds is not None:
+                total_seconds = min(total_seconds, options.timeout_seconds)
+            call = Call(
+                request,
+                request_id,
+                started_at,
+                snapshot,
+                key,
+                asked,
+                route,
+                options,
+                started_at + total_seconds,
+            )
+            attempt = await self._attempts.answer(call, plan)
+            if attempt.exchange.streaming:
+                return await relay_stream(call, attempt, self._settlement)
+            return whole_answer(call, attempt, self._settlement)
         except CallError as error:
-            self._metrics.refuse(error.code)
-            return error_response(error, request, request_id.hex())
-        except ConnectionError:
-            raise
-        except Exception as error:
-            if request.response_begun:
+            return self._refused(request, request_id, call, error)
+        except BaseException as error:
+            # The client left, or we have a bug: whatever it is, the attempt is accounted for.
+            if call is not None:
+                self._settlement.abandon(call)
+            if (
+                request.response_begun
+                or not isinstance(error, Exception)
+                or isinstance(error, ConnectionError)
+            ):
                 raise
             self._log.event("internal_error", request_id=request_id.hex(), error=type(error).__name__)
-            return error_response(internal(), request, request_id.hex())
+            return self._refused(request, request_id, call, internal())
         finally:
             self._metrics.inflight -= 1
 
@@ -104,51 +134,20 @@ class Calls:
             raise unavailable("This proxy has no configuration yet.", RETRY_AFTER_SECONDS)
         return snapshot, self._authenticator.authenticate(snapshot, request.credential(), request)
 
-    async def _answer(
-        self, request: Request, operation: str, request_id: bytes, started_at: float
-    ) -> Raw | Streamed:
-        snapshot, key = self.authenticate(request)
-        if not self._settlement.has_room():
-            raise unavailable("This proxy cannot record usage now: its spool is full.", RETRY_AFTER_SECONDS)
-        require_json(request)
-        asked = parse_request(operation, request.body)
-        options = options_of(request)
-        route = resolve(snapshot, key, asked.model)
-        plan = route.node.plan(self._random)
-        total_seconds = route.timeouts.total_seconds
-        if options is not None and options.timeout_seconds is not None:
-            total_seconds = min(total_seconds, options.timeout_seconds)
-        call = Call(
-            request=request,
-            request_id=request_id,
-            started_at=started_at,
-            snapshot=snapshot,
-            key=key,
-            asked=asked,
-            route=route,
-            options=options,
-            deadline=started_at + total_seconds,
-        )
-        try:
-            attempt = await self._attempts.answer(call, plan)
-            if attempt.exchange.streaming:
-                return await relay_stream(call, attempt, self._settlement)
-            return whole_answer(call, attempt, self._settlement)
-        except CallError as error:
-            return self._refused(call, error)
-        except BaseException:  # the client left, or a bug: whatever it is, the attempt is accounted for
-            self._settlement.abandon(call)
-            raise
-
-    def _refused(self, call: Call, error: CallError) -> Raw:
-        self._settlement.close(call, error.status)
-        headers = {
-            "x-headgate-route": call.route.name,
-            "x-headgate-attempts": str(len(call.attempts)),
-            "x-headgate-cache": "off",
-            "x-headgate-overhead-ms": f"{self._settlement.overhead_seconds(call) * 1000:.1f}",
-        }
-        if call.attempts:
-            headers["x-headgate-model"] = call.attempts[-1].target.label
-            headers["x-headgate-cost-usd"] = self._settlement.cost_text(call)
-        return error_response(error, call.request, call.request_id.hex(), headers)
+    def _refused(self, request: Request, request_id: bytes, call: Call | None, error: CallError) -> Raw:
+        headers: dict[str, str] = {}
+        if call is None:
+            self._metrics.refuse(error.code)
+        else:
+            self._settlement.close(call, error.status)
+            overhead_ms = self._settlement.overhead_seconds(call) * 1000
+            headers = {
+                "x-headgate-route": call.route.name,
+                "x-headgate-attempts": str(len(call.attempts)),
+                "x-headgate-cache": "off",
+                "x-headgate-overhead-ms": f"{overhead_ms:.2f}",
+            }
+            if call.attempts:
+                headers["x-headgate-model"] = call.attempts[-1].target.label
+                headers["x-headgate-cost-usd"] = self._settlement.cost_text(call)
+        return error_response(error, request, request_id.hex(), headers)

@@ -94,5 +94,9 @@ def unavailable(message: str, retry_after_seconds: int) -> CallError:
     )
 
 
+def spool_is_full() -> CallError:
+    return unavailable("This proxy cannot record usage now: its spool is full.", 2)
+
+
 def internal() -> CallError:
     return CallError(500, "internal_error", "The gateway failed to handle this request.", kind="server_error")

@@ -7,6 +7,7 @@ Shapes seen in the recordings: `{"error": {…}}` (OpenAI, Groq, OpenRouter), `{
 from __future__ import annotations
 
 import email.utils
+import re
 import time
 from typing import Any
 
@@ -17,6 +18,10 @@ from proxy.upstream.failure import AttemptFailed
 
 # Longest text of a provider's that is passed on.
 MAX_MESSAGE_LENGTH = 2_000
+_KEY_CODES = ("invalid_api_key", "API_KEY_INVALID")
+_KEY_REFUSED = re.compile(
+    r"(incorrect|invalid|missing|no) api[ _]key|api[ _]key (is )?(not valid|invalid)", re.I
+)
 # No provider's advice to wait is believed beyond this.
 MAX_RETRY_AFTER_SECONDS = 3_600.0
 
@@ -83,8 +88,9 @@ def _reason_of_400(error: dict[str, object]) -> int:
 
 
 def _speaks_of_our_key(error: dict[str, object]) -> bool:
-    text = f"{error.get('code')} {error.get('message')}".lower()
-    return "api key" in text or "api_key" in text
+    """A 400 that means 401 (xAI, Gemini). Not any mention: a message may quote the client's own tools."""
+    code = error.get("code")
+    return code in _KEY_CODES or _KEY_REFUSED.match(str(error.get("message"))) is not None
 
 
 def error_object(body: bytes) -> dict[str, object]:

@@ -16,9 +16,12 @@ from proxy.dialects.spans import Member, Splice, duplicate, insertion, members, 
 from proxy.errors import CallError, invalid_request
 from proxy.settings import MAX_STRUCTURAL_BYTES
 
-# Members whose duplicates would let a request pass one check and mean another thing upstream. For the
-# others it does not matter which one a provider takes: we act on what it answers.
-_DECISIVE = (b'"model"', b'"messages"', b'"input"')
+# Members that we act on: a duplicate would let a request pass one check and mean another thing
+# upstream. For the others it does not matter which one a provider takes: we act on what it answers.
+_DECISIVE = {
+    name: b'"%b"' % name.encode()
+    for name in ("model", "messages", "input", "prompt", "stream", "stream_options")
+}
 # A body up to this size is parsed without counting its brackets first: it cannot hold too many.
 _SURELY_FINE_BYTES = MAX_STRUCTURAL_BYTES
 # `\u006…` can spell the letters of `model`; a body with it is looked at token by token.
@@ -88,7 +91,7 @@ def parse_request(operation: str, body: bytes) -> OpenAIRequest:
         stream=bool(stream) and operation != "embeddings",
         wants_usage=bool(options and options.get("include_usage")),
         user=user[:MAX_USER_LENGTH] if user else "",
-        model_span=_model_span(body),
+        model_span=_model_span(body, document),
     )
 
 
@@ -115,7 +118,7 @@ def _check_types(operation: str, document: dict[str, Any]) -> None:
             raise invalid_request(f"'{name}' must be a whole number.", name)
 
 
-def _model_span(body: bytes) -> tuple[int, int] | None:
+def _model_span(body: bytes, document: dict[str, Any]) -> tuple[int, int] | None:
     """The span of the model's value; None if tokens must be looked at. Raises on duplicates.
 
     One literal `"model"` and no escaped letters in the whole body: that one is the top-level key,
@@ -123,8 +126,9 @@ def _model_span(body: bytes) -> tuple[int, int] | None:
     """
     clear = _ESCAPED_LETTER not in body
     if clear:
-        for name in _DECISIVE:
-            if body.count(name) > 1:
+        for name in document:
+            quoted = _DECISIVE.get(name)
+            if quoted is not None and body.count(quoted) > 1:
                 clear = False
                 break
     if clear:

@@ -1,8 +1,9 @@
 """Token counts from an OpenAI-dialect `usage` object, by class, whoever sent it.
 
 https://platform.openai.com/docs/api-reference/chat/object#chat-object-usage. Known differences:
-xAI leaves reasoning out of `completion_tokens` (its total shows it); Groq streams it in `x_groq`;
-DeepInfra and OpenRouter add a cost of their own. Impossible counts are clamped and flagged (A17).
+xAI leaves reasoning out of `completion_tokens` and Mistral audio out of `prompt_tokens` (their totals show
+it); Mistral may put cached tokens beside the others; Groq streams usage in `x_groq`; DeepInfra, OpenRouter
+and xAI add a cost of their own. Impossible counts are clamped, missing ones are zero, both flagged (A17).
 """
 
 from __future__ import annotations
@@ -28,14 +29,14 @@ def tokens_of(usage: dict[str, Any]) -> tuple[Tokens, bool]:
         completion = _NOTHING
     counts = [
         usage.get("prompt_tokens") or 0,
-        prompt.get("cached_tokens") or 0,
+        prompt.get("cached_tokens") or usage.get("num_cached_tokens") or 0,
         prompt.get("cache_write_tokens") or 0,
         prompt.get("audio_tokens") or 0,
         usage.get("completion_tokens") or 0,
         completion.get("reasoning_tokens") or 0,
         completion.get("audio_tokens") or 0,
     ]
-    mended = False
+    mended = usage.get("prompt_tokens") is None
     for index, value in enumerate(counts):
         if value.__class__ is not int or not 0 <= value <= MAX_TOKENS:
             counts[index], bad = _mended(value)
@@ -43,13 +44,17 @@ def tokens_of(usage: dict[str, Any]) -> tuple[Tokens, bool]:
     given, cached, written, audio_input, output, reasoning, audio_output = counts
     if reasoning and usage.get("total_tokens") == given + output + reasoning:
         output += reasoning
+    if audio_input and usage.get("total_tokens") == given + audio_input + output:
+        given += audio_input
     # A part cannot exceed the whole; what does would be billed at a negative rest.
     if cached + written > given:
         cached = min(cached, given)
         written = min(written, given - cached)
         mended = True
-    if audio_output > output:
-        audio_output = output
+    if audio_input > given or audio_output > output or reasoning > output:
+        audio_input = min(audio_input, given)
+        audio_output = min(audio_output, output)
+        reasoning = min(reasoning, output)
         mended = True
     return Tokens(given, cached, written, 0, audio_input, output, reasoning, audio_output), mended
 

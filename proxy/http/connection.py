@@ -136,13 +136,16 @@ class ClientConnection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self.closing:
             return
-        if self._request is not None and not self._request.method:
+        if self._request is None:
+            head = data.find(b"\r\n\r\n") if len(data) > MAX_HEAD_BYTES else 0
+            self._head_bytes = len(data) if head < 0 else head
+        elif not self._request.method:
             self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES:
-                self._refuse(
-                    CallError(431, "headers_too_large", f"The head exceeds {MAX_HEAD_BYTES // 1024} KiB.")
-                )
-                return
+        if self._head_bytes > MAX_HEAD_BYTES:
+            self._refuse(
+                CallError(431, "headers_too_large", f"The head exceeds {MAX_HEAD_BYTES // 1024} KiB.")
+            )
+            return
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
@@ -187,7 +190,6 @@ class ClientConnection(asyncio.Protocol):
     def on_message_begin(self) -> None:
         self._request = Request(self)
         self._url = b""
-        self._head_bytes = 0
         self._body_bytes = 0
         self._fields.clear()
         self.since = self._server.now()
@@ -269,7 +271,11 @@ class ClientConnection(asyncio.Protocol):
                 await self._waiter
             self.busy = True
             request = queue.popleft()
-            response = await server.handler(request)
+            try:
+                response = await server.handler(request)
+            except ConnectionError:
+                self.abort()
+                return
             if self.transport is None:
                 return
             response.write(request)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 from urllib.parse import unquote
 
@@ -42,10 +42,14 @@ class Routes:
         self._find_receipt = find_receipt
         self._ids = ids
 
-    async def handle(self, request: Request) -> Raw | Streamed:
+    def handle(self, request: Request) -> Coroutine[Any, Any, Raw | Streamed]:
+        """A coroutine that answers. No coroutine of its own: calls are what matters."""
         operation = OPERATIONS.get(request.path)
         if operation is not None and request.method == "POST":
-            return await self._calls.handle(request, operation)
+            return self._calls.handle(request, operation)
+        return self._handle_other(request, operation)
+
+    async def _handle_other(self, request: Request, operation: str | None) -> Raw:
         request_id = self._ids.new().hex()
         try:
             return await self._other(request, request_id, operation)

@@ -28,5 +28,7 @@ class Deadlines:
             await asyncio.sleep(TICK_SECONDS)
             now = time.monotonic()
             for exchange in [*self._open]:
-                if not exchange.ended:
+                if exchange.ended:
+                    self._open.discard(exchange)
+                else:
                     exchange.check_deadlines(now)

@@ -143,7 +143,7 @@ class Exchange:
         if sink is not None:
             if out and not sink.send(out):
                 self._pause()
-        elif out:
+        elif stream.started:
             # The first real event: hold what there is until the handler has written the head.
             self._parts.append(out)
             if self.first_event_at is None:
@@ -230,6 +230,12 @@ class Exchange:
         elif self.first_event_at is None:
             if now >= self.first_token_deadline:
                 self._fail(timed_out(usage_pb2.REASON_FIRST_TOKEN_TIMEOUT, "no first token in time"))
+        elif self.stream.done and not self._active:
+            # Everything was said; a provider that leaves the connection open keeps nobody waiting.
+            link = self.link
+            self.on_complete()
+            if link is not None:
+                link.abort()
         elif self._active or self.paused:
             self._active = False
             self._idle_deadline = now + self.idle_seconds
