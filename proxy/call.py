@@ -117,13 +117,11 @@ class Calls:
             # The client left, or we have a bug: whatever it is, the attempt is accounted for.
             if call is not None:
                 self._settlement.abandon(call)
-            if (
-                request.response_begun
-                or not isinstance(error, Exception)
-                or isinstance(error, ConnectionError)
-            ):
+            if not isinstance(error, Exception) or isinstance(error, ConnectionError):
                 raise
             self._log.event("internal_error", request_id=request_id.hex(), error=type(error).__name__)
+            if request.response_begun:
+                raise ConnectionAbortedError("the answer cannot be finished") from error
             return self._refused(request, request_id, call, internal())
         finally:
             self._metrics.inflight -= 1
