@@ -71,9 +71,9 @@ def read_settings(arguments: list[str]) -> Settings:
     region = given.region or os.environ.get("HEADGATE_REGION")
     if not region:
         raise ValueError("--region is missing (or HEADGATE_REGION): where this proxy stands, like eu")
-    ca_file = given.ca_file or (
-        Path(os.environ["HEADGATE_CA_FILE"]) if "HEADGATE_CA_FILE" in os.environ else None
-    )
+    ca_file = given.ca_file
+    if ca_file is None and os.environ.get("HEADGATE_CA_FILE"):
+        ca_file = Path(os.environ["HEADGATE_CA_FILE"])
     if ca_file is not None and not ca_file.is_file():
         raise ValueError(f"the CA file {ca_file} does not exist")
     labels = {}
