@@ -124,6 +124,7 @@ def _measure(rounds: Rounds, options: Options, provider: Provider, scratch: Path
             rounds.many_keys(
                 "headgate", Headgate(provider.port, scratch / "headgate-keys", MODELS, keys=_MANY_KEYS)
             )
+            rounds.ingest("headgate", Headgate(provider.port, scratch / "headgate-ingest", MODELS))
 
 
 def _available(names: tuple[str, ...], upstream_port: int, scratch: Path) -> Iterator[tuple[str, System]]:

@@ -1,11 +1,7 @@
 """How many usage records per second the control plane brings into PostgreSQL, and on how much CPU.
 
-This file owns the clock and the accounting; what a batch looks like on the wire is behind `Report`, so that
-the measure does not change with the proto. To plug it in: `report(records, batch_records)` opens
-headgate.v1.UsageService/Report on `Headgate.grpc` with a proxy's credential, sends `records` distinct final
-records in batches of `batch_records` as one proxy would, waits for the watermark of the last one (acks come
-after COMMIT) and returns how many were acknowledged. Build the batches before the call: encoding them is
-not ingest.
+This file owns the clock and the accounting; what a batch looks like on the wire is in `usage_report`.
+The sender's own work is not counted, and its batches are encoded before the clock starts.
 """
 
 import time

@@ -8,6 +8,7 @@ used (the command, the manifest, the ready file), so this file does not change w
 import hashlib
 import json
 import os
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
@@ -28,7 +29,6 @@ from tests.perf.systems import (
 from tests.perf.wire import INSTANT_MODEL
 
 COMMAND_VARIABLE = "HEADGATE_BENCH_COMMAND"
-_REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 def manifest(upstream_port: int, models: Sequence[str], keys: int) -> dict[str, object]:
@@ -129,13 +129,15 @@ class Headgate:
     def control_plane_pids(self) -> list[int]:
         return [pid for root in self._modules("control_plane") for pid in accounting.tree(root)]
 
+    def postgres_pids(self) -> list[int]:
+        return [pid for root in self._postmasters() for pid in accounting.tree(root)]
+
     def beside_pids(self) -> list[int]:
         """Everything else that `up` started: its own process, the control plane, PostgreSQL."""
         if self._child is None:
             return []
-        postgres = [pid for root in self._postmasters() for pid in accounting.tree(root)]
         measured = set(self.measured_pids())
-        return sorted({*accounting.tree(self._child.pid), *postgres} - measured)
+        return sorted({*accounting.tree(self._child.pid), *self.postgres_pids()} - measured)
 
     def _argv(self) -> list[str]:
         any_port = "127.0.0.1:0"
@@ -189,7 +191,7 @@ def _command() -> list[str]:
     named = os.environ.get(COMMAND_VARIABLE)
     if named:
         return named.split()
-    program = _REPOSITORY / ".venv" / "bin" / "headgate"
+    program = Path(sys.executable).with_name("headgate")
     if not program.exists():
         raise Absent(f"{program} is not there (pip install -e ., or {COMMAND_VARIABLE}='python -m …')")
     return [str(program)]

@@ -12,9 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from tests.perf import accounting, measures, paced
+from tests.perf import accounting, measures, paced, usage_report
 from tests.perf.figures import Figures
+from tests.perf.ingest import BATCH_RECORDS, RECORDS, measure_ingest
 from tests.perf.load import LoadFailed, run_load
+from tests.perf.ours import Headgate
 from tests.perf.provider import Provider
 from tests.perf.references import Direct
 from tests.perf.systems import StartFailed, System
@@ -192,6 +194,25 @@ class Rounds:
             return self._rss("rss_keys_mb", system)
         finally:
             system.stop()
+
+    def ingest(self, key: str, system: Headgate) -> None:
+        """Usage records per second into PostgreSQL, on a fresh database."""
+        names = ("ingest_per_second", "ingest_per_core_second")
+        self._sample(key, names, partial(self._ingest, system))
+
+    def _ingest(self, system: Headgate) -> Sample:
+        try:
+            system.start()
+            token = usage_report.proxy_token(system.grpc, system.admin_token)
+
+            def report(records: int, batch_records: int) -> int:
+                return usage_report.report(system.grpc, token, batches)
+
+            batches = usage_report.make_batches(RECORDS, BATCH_RECORDS)
+            rate = measure_ingest(report, system.control_plane_pids(), system.postgres_pids())
+        finally:
+            system.stop()
+        return {"ingest_per_second": rate.per_second, "ingest_per_core_second": rate.per_core_second}
 
     def _rss(self, name: str, system: System) -> Sample:
         return {name: measures.settled_memory(system).rss_mb}
