@@ -21,7 +21,7 @@ from headgate.rules.names import KINDS
 from headgate.rules.spec import planned_problems, render
 from headgate.v1 import resources_pb2
 
-MAX_RESOURCES = 10_000
+MAX_RESOURCES = 50_000
 MAX_SPEC_BYTES = 256 * 1024
 # Further ones would only repeat themselves, and an answer's trailing metadata is bounded.
 MAX_PROBLEMS = 100
