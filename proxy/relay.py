@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from headgate.v1 import usage_pb2
-from proxy.dialects.openai_stream import error_event
+from proxy.dialects.openai_stream import OpenAIStream, error_event
 from proxy.http.request import Request
 from proxy.http.responses import STATUS_LINES, Raw, Streamed
 from proxy.receipts import document
@@ -87,9 +87,9 @@ async def relay_stream(call: Call, attempt: Attempt, settlement: Settlement) -> 
     client = ClientStream(request)
     if stream is not None and not stream.hold_end:
         # Recorded before the client hears [DONE], so that nothing it saw complete is unrecorded.
-        exchange.on_done = lambda: settlement.close(call, 200)
+        exchange.on_done = lambda: _close_at_done(call, attempt, stream, settlement)
         if stream.done:
-            settlement.close(call, 200)
+            exchange.on_done()
     exchange.begin_relay(client)
     while not exchange.ended:
         await exchange.wait()
@@ -104,6 +104,11 @@ async def relay_stream(call: Call, attempt: Attempt, settlement: Settlement) -> 
         client.send(error_event(_cut_error(call, attempt)))
     client.end()
     return Streamed(keep_alive=keep_alive)
+
+
+def _close_at_done(call: Call, attempt: Attempt, stream: OpenAIStream, settlement: Settlement) -> None:
+    attempt.failure = stream.error  # OpenRouter says [DONE] after an error too
+    settlement.close(call, 200)
 
 
 def _headers(call: Call, attempt: Attempt, settlement: Settlement, *, cost: str | None) -> bytes:

@@ -18,7 +18,7 @@ def model_prices(
     """An empty list: unpriced."""
     if model.HasField("price"):
         return _as_message((_override(model.price),), f"manifest@{revision}")
-    if provider is None or provider.kind == "sandbox":
+    if provider is None:
         return config_pb2.PriceList()
     prices, version = price_list(provider.kind, provider.base_url, model.upstream_model or model.name)
     return _as_message(prices, version)

@@ -49,9 +49,17 @@ class _Prepared:
     """A record as a line, and where it came from."""
 
     waiting: _Waiting
+    ordinal: int
     raw: bytes
     digest: str
     line: str
+
+    def aside(self, record_id: str | None, why: str) -> _Bad:
+        proxy = self.waiting.batch.proxy
+        return self.waiting, Quarantined(proxy, self.digest, record_id, why, self.raw)
+
+
+_Bad = tuple[_Waiting, Quarantined]
 
 
 class Ingest:
@@ -116,41 +124,35 @@ class Ingest:
         return [one for one in taken if not one.done.cancelled()]
 
     async def _commit(self, connection: store.Connection, taken: list[_Waiting]) -> None:
+        outcomes = {id(one): Outcome() for one in taken}
         prepared, bad = await self._prepare(taken)
-        for attempt in range(1, ATTEMPTS + 1):
-            outcomes = {id(one): Outcome() for one in taken}
-            try:
-                aside = list(bad)
-                async with connection.transaction():
-                    await self._merge(connection, prepared, outcomes, aside)
-                    if aside:
-                        await store.quarantine(connection, [record for _, record in aside])
-                    await self._notify(connection)
-                break
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
-                if attempt == ATTEMPTS:
-                    raise
-        for owner, record in aside:
-            outcomes[id(owner)].quarantined += 1
-            log.error(
-                "usage record set aside",
-                extra={"data": {"proxy": record.proxy, "why": record.why, "id": record.record_id}},
-            )
-        self.transactions_total += 1
-        self.quarantined_total += len(aside)
+        bad += await self._merge(connection, prepared, outcomes)
+        if bad:
+            await self._set_aside(connection, bad, outcomes)
         for one in taken:
             self.records_total += len(one.batch.records)
             if not one.done.done():
                 one.done.set_result(outcomes[id(one)])
 
-    async def _prepare(
-        self, taken: list[_Waiting]
-    ) -> tuple[list[_Prepared], list[tuple[_Waiting, Quarantined]]]:
+    async def _set_aside(
+        self, connection: store.Connection, bad: list[_Bad], outcomes: dict[int, Outcome]
+    ) -> None:
+        async with connection.transaction():
+            await store.quarantine(connection, [record for _, record in bad])
+        for owner, record in bad:
+            outcomes[id(owner)].quarantined += 1
+            log.error(
+                "usage record set aside",
+                extra={"data": {"proxy": record.proxy, "why": record.why, "id": record.record_id}},
+            )
+        self.quarantined_total += len(bad)
+
+    async def _prepare(self, taken: list[_Waiting]) -> tuple[list[_Prepared], list[_Bad]]:
         now = self._now()
         now_ms = int(now.timestamp() * 1000)
         oldest_ms = int((now - self._retention).timestamp() * 1000)
         prepared: list[_Prepared] = []
-        bad: list[tuple[_Waiting, Quarantined]] = []
+        bad: list[_Bad] = []
         for one in taken:
             proxy = one.batch.proxy
             for raw in one.batch.records:
@@ -163,53 +165,43 @@ class Ingest:
                 except Poison as error:
                     bad.append((one, Quarantined(proxy, digest, None, error.why, raw)))
                 else:
-                    prepared.append(_Prepared(one, raw, digest, line))
+                    prepared.append(_Prepared(one, ordinal, raw, digest, line))
         return prepared, bad
 
     async def _merge(
-        self,
-        connection: store.Connection,
-        prepared: list[_Prepared],
-        outcomes: dict[int, Outcome],
-        aside: list[tuple[_Waiting, Quarantined]],
-    ) -> None:
+        self, connection: store.Connection, prepared: list[_Prepared], outcomes: dict[int, Outcome]
+    ) -> list[_Bad]:
+        """Commits them, in one transaction if the database takes all; the ones that must be set aside."""
         if not prepared:
-            return
+            return []
         try:
-            async with connection.transaction():  # a savepoint, so that halving can go on
-                merged = await store.merge(connection, [one.line for one in prepared])
+            merged = await self._in_one_transaction(connection, [one.line for one in prepared])
         except (psycopg.DataError, psycopg.IntegrityError) as error:
             if len(prepared) == 1:
-                one = prepared[0]
-                why = f"the database refuses it: {type(error).__name__}"
-                aside.append(
-                    (one.waiting, Quarantined(one.waiting.batch.proxy, one.digest, None, why, one.raw))
-                )
-                return
+                return [prepared[0].aside(None, f"the database refuses it: {type(error).__name__}")]
             middle = len(prepared) // 2
-            for half in (prepared[:middle], prepared[middle:]):
-                await connection.execute("TRUNCATE staging")
-                await self._merge(connection, half, outcomes, aside)
-            return
+            bad = await self._merge(connection, prepared[:middle], outcomes)
+            return bad + await self._merge(connection, prepared[middle:], outcomes)
         if not merged.standings:
             for one in prepared:
                 outcomes[id(one.waiting)].inserted += 1
-            return
-        by_ordinal = {int(one.line.split("\t", 1)[0]): one for one in prepared}
-        seen: set[str] = set()
-        for standing in merged.standings:
-            one = by_ordinal[standing.ordinal]
-            outcome = outcomes[id(one.waiting)]
-            first = standing.record_id not in seen
-            seen.add(standing.record_id)
-            if standing.is_new and first:
-                outcome.inserted += 1
-            elif standing.is_same:
-                outcome.repeated += 1
-            else:
-                why = "known under this id with other content"
-                record = Quarantined(one.waiting.batch.proxy, one.digest, standing.record_id, why, one.raw)
-                aside.append((one.waiting, record))
+            return []
+        return _judge(prepared, merged.standings, outcomes)
+
+    async def _in_one_transaction(self, connection: store.Connection, lines: list[str]) -> store.Merged:
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return await self._try(connection, lines)
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                continue
+        return await self._try(connection, lines)
+
+    async def _try(self, connection: store.Connection, lines: list[str]) -> store.Merged:
+        async with connection.transaction():
+            merged = await store.merge(connection, lines)
+            await self._notify(connection)
+        self.transactions_total += 1
+        return merged
 
     async def _notify(self, connection: store.Connection) -> None:
         """Tell those who follow calls, now and then: a notification takes a lock at commit."""
@@ -217,6 +209,26 @@ class Ingest:
         if now - self._notified >= NOTIFY_SECONDS:
             self._notified = now
             await connection.execute(sql.NOTIFY)
+
+
+def _judge(
+    prepared: list[_Prepared], standings: list[store.Standing], outcomes: dict[int, Outcome]
+) -> list[_Bad]:
+    """What became of each record where not all were new. Of the same id twice, the first one counts."""
+    by_ordinal = {one.ordinal: one for one in prepared}
+    seen: set[str] = set()
+    bad: list[_Bad] = []
+    for standing in standings:
+        one = by_ordinal[standing.ordinal]
+        first = standing.record_id not in seen
+        seen.add(standing.record_id)
+        if standing.is_new and first:
+            outcomes[id(one.waiting)].inserted += 1
+        elif standing.is_same:
+            outcomes[id(one.waiting)].repeated += 1
+        else:
+            bad.append(one.aside(standing.record_id, "known under this id with other content"))
+    return bad
 
 
 def _notice(future: asyncio.Future[Outcome]) -> None:

@@ -7,6 +7,7 @@ Shapes seen in the recordings: `{"error": {…}}` (OpenAI, Groq, OpenRouter), `{
 from __future__ import annotations
 
 import email.utils
+import math
 import re
 import time
 from typing import Any
@@ -142,4 +143,6 @@ def retry_after_seconds(headers: dict[bytes, bytes]) -> float | None:
 
 
 def _bounded(seconds: float) -> float:
+    if math.isnan(seconds):  # `float` reads it from a header, and no comparison would stop it
+        raise ValueError("not a number of seconds")
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)

@@ -15,6 +15,7 @@ from headgate.rules.money import MAX_TOKENS, PICO_PER_USD, Tokens
 
 # No single call costs more; a larger report is a mistake.
 MAX_REPORTED_USD = 10_000
+TICKS_PER_USD = 10**10
 
 _NOTHING: dict[str, Any] = {}
 
@@ -70,8 +71,12 @@ def reported_picousd(usage: dict[str, Any]) -> int | None:
     """What the provider itself says the call cost, where it does; for models that nothing else prices.
 
     OpenRouter: `cost` in USD, beside it what a key of one's own was charged (`is_byok`); DeepInfra:
-    `estimated_cost`. https://openrouter.ai/docs/use-cases/usage-accounting
+    `estimated_cost`; xAI: `cost_in_usd_ticks` of 10⁻¹⁰ USD.
+    https://openrouter.ai/docs/use-cases/usage-accounting
     """
+    ticks = usage.get("cost_in_usd_ticks")
+    if ticks.__class__ is int and 0 <= ticks < MAX_REPORTED_USD * TICKS_PER_USD:
+        return ticks * (PICO_PER_USD // TICKS_PER_USD)
     said = usage.get("cost", usage.get("estimated_cost"))
     details = usage.get("cost_details")
     amounts = [said]

@@ -63,6 +63,7 @@ class ClientConnection(asyncio.Protocol):
         "_queue",
         "_reading_paused",
         "_request",
+        "_resumed",
         "_server",
         "_task",
         "_url",
@@ -89,6 +90,8 @@ class ClientConnection(asyncio.Protocol):
         self._drain_waiter: asyncio.Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._request: Request | None = None
+        # Its body comes after an `Upgrade` that we do not follow; see `_resume`.
+        self._resumed: Request | None = None
         self._url = b""
         self._body_parts: list[bytes] = []
         self._body_bytes = 0
@@ -149,8 +152,9 @@ class ClientConnection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade as upgrade:
-            # We stay with HTTP/1.1: the request is complete, what follows it is read as such.
+            # We stay with HTTP/1.1: what follows is the request's body, if it has one, or the next request.
             self._parser = HttpRequestParser(self)
+            self._resume()
             rest = data[int(upgrade.args[0]) :] if upgrade.args else b""
             if rest:
                 self.data_received(rest)
@@ -188,6 +192,8 @@ class ClientConnection(asyncio.Protocol):
     # httptools
 
     def on_message_begin(self) -> None:
+        if self._resumed is not None:
+            return
         self._request = Request(self)
         self._url = b""
         self._body_bytes = 0
@@ -200,10 +206,14 @@ class ClientConnection(asyncio.Protocol):
     def on_headers_complete(self) -> None:
         request = self._request
         parser = self._parser
+        if self._resumed is not None:
+            self._request, self._resumed = self._resumed, None
+            return
         if request is None:
             return
         request.method = parser.get_method().decode("latin-1")
-        request.http_1_0 = parser.get_http_version() == "1.0"
+        version = parser.get_http_version()
+        request.http_1_0 = version == "1.0"
         request.keep_alive = parser.should_keep_alive()
         path, _, query = self._url.partition(b"?")
         request.path = path.decode("latin-1")
@@ -216,6 +226,8 @@ class ClientConnection(asyncio.Protocol):
                 request.has_options = True
         if len(headers) > MAX_HEADERS:
             raise _Refused(CallError(431, "headers_too_large", f"More than {MAX_HEADERS} headers."))
+        if version != "1.1" and not request.http_1_0:
+            raise _Refused(CallError(400, "invalid_request_error", "Only HTTP/1.1 and 1.0 are spoken here."))
         if b"host" not in headers and not request.http_1_0:
             raise _Refused(CallError(400, "invalid_request_error", "The header 'host' is missing."))
         length = headers.get(b"content-length")
@@ -224,6 +236,21 @@ class ClientConnection(asyncio.Protocol):
             raise _Refused(body_too_large(MAX_BODY_BYTES))
         if size > EARLY_CHECK_BYTES or b"transfer-encoding" in headers or b"expect" in headers:
             self._before_body(request)
+        if parser.should_upgrade() and (size or b"transfer-encoding" in headers):
+            self._resumed = request
+
+    def _resume(self) -> None:
+        """Puts a new parser where the old one stood: before the body of a request that asked to upgrade.
+
+        httptools takes what follows such a head for another protocol, but Java's HttpClient sends
+        `Upgrade: h2c` with its POSTs by default, and RFC 9110, 7.8 lets a server ignore it.
+        """
+        request = self._resumed
+        if request is None:
+            return
+        length = request.headers.get(b"content-length")
+        framing = b"transfer-encoding: chunked" if length is None else b"content-length: " + length
+        self._parser.feed_data(b"POST / HTTP/1.1\r\n%b\r\n\r\n" % framing)
 
     def _before_body(self, request: Request) -> None:
         """Large and open-ended bodies: who sends them is checked first."""
@@ -232,7 +259,9 @@ class ClientConnection(asyncio.Protocol):
             refusal.close = True
             raise _Refused(refusal)
         expect = request.headers.get(b"expect")
-        if expect is not None and expect.lower() == b"100-continue" and self.transport is not None:
+        # Not into the midst of another answer; a client that is told nothing sends the body all the same.
+        alone = not self.busy and not self._queue
+        if expect is not None and expect.lower() == b"100-continue" and alone and self.transport is not None:
             self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, data: bytes) -> None:
@@ -244,7 +273,7 @@ class ClientConnection(asyncio.Protocol):
 
     def on_message_complete(self) -> None:
         request, self._request = self._request, None
-        if request is None:
+        if request is None or request is self._resumed:
             return
         parts = self._body_parts
         if parts:

@@ -106,11 +106,17 @@ class WorkerPool:
         member = _Member(process, await Link.over(ours, handle), folder)
         host, port = self._sock.getsockname()[:2]
         settings = to_json(self._settings, http=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-        await member.link.tell(Operation.SETTINGS, orjson.dumps([settings, str(folder)]))
-        for update in self._holder.whole():
-            await member.link.tell(Operation.CONFIG, update.SerializeToString())
-        self._members.append(member)
         self._shipper.add(folder, writer_alive=True)
+        try:
+            await member.link.tell(Operation.SETTINGS, orjson.dumps([settings, str(folder)]))
+            told = None
+            while (snapshot := self._holder.snapshot) is not told:  # it may change while we tell it
+                told = snapshot
+                for update in self._holder.whole():
+                    await member.link.tell(Operation.CONFIG, update.SerializeToString())
+        except LinkLost:
+            pass  # it is dead already; whoever reads its link learns that
+        self._members.append(member)
         return member
 
     async def send_config(self, messages: list[config_pb2.ConfigUpdate]) -> None:

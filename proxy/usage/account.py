@@ -14,6 +14,8 @@ from headgate.v1 import usage_pb2
 from proxy.config.model import Key, ProviderKey, Route, Target
 from proxy.metrics import Metrics, Series
 
+# Of the body's `user`, which has no limit of its own: the control plane refuses records over 64 KiB.
+MAX_USER_CHARACTERS = 256
 # Distinct combinations remembered under one snapshot.
 MAX_ACCOUNTS = 10_000
 
@@ -89,7 +91,7 @@ class Accounts:
             region=self._region,
             operation=operation,
             stream=stream,
-            user=labels.user,
+            user=labels.user[:MAX_USER_CHARACTERS],
             session=labels.session,
             task=labels.task or route.task,
             metadata=dict(key.metadata + labels.metadata),

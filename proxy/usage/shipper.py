@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 POLL_SECONDS = 0.1
 MAX_BATCH = 1_000
+# The control plane refuses batches over 4 MiB; the record that crosses this bound still goes along.
+MAX_BATCH_BYTES = 2 * 2**20
 # Batches sent and not yet acknowledged.
 MAX_UNACKED = 4
 FIRST_BACKOFF_SECONDS = 0.1
@@ -39,6 +41,17 @@ class _Batch:
 
     def payloads(self) -> list[bytes]:
         return [record.payload for _, records in self.parts for record in records]
+
+
+@dataclass(slots=True)
+class _Stream:
+    """One life of the Report stream."""
+
+    # The last batch that went over it.
+    sent: int = 0
+    over: bool = False
+    # An acknowledgement came, or the stream is over.
+    moved: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Shipper:
@@ -62,6 +75,8 @@ class Shipper:
         self._readers: dict[Path, SpoolReader] = {}
         self._unacked: deque[_Batch] = deque()
         self._sequence = 0
+        # Of readers that are done.
+        self._damaged_frames = 0
         self._oldest_ms: int | None = None
         self._closing = False
         self._drained = asyncio.Event()
@@ -87,7 +102,7 @@ class Shipper:
 
     @property
     def damaged_frames(self) -> int:
-        return sum(reader.damaged_frames for reader in self._readers.values())
+        return self._damaged_frames + sum(reader.damaged_frames for reader in self._readers.values())
 
     async def drain(self, seconds: float) -> bool:
         """After the last writer stopped: ships what is left; False if it did not get rid of all."""
@@ -124,19 +139,24 @@ class Shipper:
                 except OSError:
                     continue  # something was set aside there; it stays for whoever looks at it
                 finally:
+                    self._damaged_frames += reader.damaged_frames
                     del self._readers[folder]
 
     def _gather(self) -> bool:
         """Reads another batch from the spools; False if there is nothing new."""
         parts = []
-        room = MAX_BATCH
+        room, room_bytes = MAX_BATCH, MAX_BATCH_BYTES
         for reader in self._readers.values():
-            records = reader.read(room)
-            if not records and room:
-                records = [SpooledRecord(unknown_from(r.payload), r.segment) for r in reader.orphans()]
+            if room <= 0 or room_bytes <= 0:
+                break
+            records = reader.read(room, room_bytes)
+            if not records:
+                orphans = reader.orphans(room, room_bytes)
+                records = [SpooledRecord(unknown_from(r.payload), r.segment) for r in orphans]
             if records:
                 parts.append((reader, records))
-                room -= min(room, len(records))
+                room -= len(records)
+                room_bytes -= sum(len(record.payload) for record in records)
         if not parts:
             self._bury()
             if self._closing and not self._unacked:
@@ -158,35 +178,35 @@ class Shipper:
 
     async def _report(self) -> None:
         stub = usage_pb2_grpc.UsageServiceStub(self._channels.channel())  # type: ignore[no-untyped-call]
-        acked = asyncio.Event()
-        call = stub.Report(self._requests(acked), metadata=self._channels.metadata())
+        stream = _Stream()
+        call = stub.Report(self._requests(stream), metadata=self._channels.metadata())
         try:
             async for response in call:
-                while self._unacked and self._unacked[0].sequence <= response.acked_sequence:
+                # Never more than went over this stream, whatever the other side says.
+                acked = min(response.acked_sequence, stream.sent)
+                while self._unacked and self._unacked[0].sequence <= acked:
                     for reader, records in self._unacked.popleft().parts:
                         reader.acknowledge(records)
                 self._bury()
                 self._note_oldest()
-                acked.set()
+                stream.moved.set()
         finally:
+            # grpc.aio leaves the iterator of a call that failed to itself: it must not go on reading spools.
+            stream.over = True
+            stream.moved.set()
             call.cancel()
 
-    async def _requests(self, acked: asyncio.Event) -> AsyncIterator[usage_pb2.ReportRequest]:
+    async def _requests(self, stream: _Stream) -> AsyncIterator[usage_pb2.ReportRequest]:
         yield usage_pb2.ReportRequest(hello=self._hello)
-        for batch in list(self._unacked):
-            yield _request(batch)
-        sent = self._sequence
-        while True:
-            acked.clear()
-            if len(self._unacked) >= MAX_UNACKED:
-                await acked.wait()
-                continue
-            if self._gather():
-                for batch in list(self._unacked):
-                    if batch.sequence > sent:
-                        yield _request(batch)
-                sent = self._sequence
-            else:
+        while not stream.over:
+            stream.moved.clear()
+            batch = next((one for one in self._unacked if one.sequence > stream.sent), None)
+            if batch is not None:
+                stream.sent = batch.sequence
+                yield _request(batch)
+            elif len(self._unacked) >= MAX_UNACKED:
+                await stream.moved.wait()
+            elif not self._gather():
                 await asyncio.sleep(POLL_SECONDS)
 
 

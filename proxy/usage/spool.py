@@ -2,7 +2,8 @@
 
 A record costs no system call on the path, survives kill -9 of the process (the pages belong to the
 kernel), and a full disk shows when a segment is allocated, not in the middle of a call. `msync` off the
-loop every 100 ms bounds what a power cut can take. One writer per folder; readers are in `spool_reader`.
+loop every 100 ms bounds what a power cut can take. One writer per folder, which it locks; readers are in
+`spool_reader`.
 
 Segment file: 16 bytes of head (magic, segment number), then frames, then zeros.
 Frame: length u32, CRC-32 of kind and payload u32, kind u8, payload. A reader that meets a frame while
@@ -11,6 +12,7 @@ it is being written sees a wrong checksum and comes back.
 
 from __future__ import annotations
 
+import fcntl
 import mmap
 import os
 import struct
@@ -25,13 +27,15 @@ MAGIC = b"HGSPOOL1"
 # Written before an attempt leaves; never leaves the proxy. A final without its intent is complete too.
 INTENT = 1
 FINAL = 2
+# An intent whose final went with a later segment; written by the reader over the intent.
+STRUCK = 3
 
 # Share of the bound at which the alarm is raised. Calls are refused when half a segment is left.
 ALARM_SHARE = 0.80
 
 _LENGTH_BYTES = 4
 _HEAD_BYTES = FRAME_HEAD.size
-KIND_CRC = {kind: zlib.crc32(bytes((kind,))) for kind in (INTENT, FINAL)}
+KIND_CRC = {kind: zlib.crc32(bytes((kind,))) for kind in (INTENT, FINAL, STRUCK)}
 _pack_head = FRAME_HEAD.pack
 
 
@@ -51,6 +55,9 @@ class Spool:
         self._max_bytes = max_bytes
         self._segment_bytes = segment_bytes
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Held for life, and let go by the kernel at the latest: by it readers know a dead writer.
+        self._lock = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._number = max((segment_number(p) for p in folder.glob("*.seg")), default=0)
         self._map: mmap.mmap | None = None
         self._descriptor = -1
@@ -103,7 +110,7 @@ class Spool:
             os.close(descriptor)
             path.unlink(missing_ok=True)
             raise SpoolFull(f"no room on the disk of {self._folder}: {error.strerror}") from error
-        memory[: SEGMENT_HEAD.size] = SEGMENT_HEAD.pack(MAGIC, number)
+        memory[: SEGMENT_HEAD.size] = segment_head(number)
         return number, memory, descriptor
 
     def used_bytes(self) -> int:
@@ -143,6 +150,11 @@ class Spool:
             os.close(descriptor)
             (self._folder / f"{number:012d}.seg").unlink(missing_ok=True)
             self._reserve = None
+        os.close(self._lock)
+
+
+def segment_head(number: int) -> bytes:
+    return SEGMENT_HEAD.pack(MAGIC, number)
 
 
 def segment_number(path: Path) -> int:

@@ -90,7 +90,8 @@ def calculated_usd(recording: Recording, worth: Worth, when: datetime | None = N
         )
     except LookupError:
         return None
-    return found.total_price
+    # Some models are listed without any price: unknown, not free.
+    return found.total_price if any(vars(found.model_price).values()) else None
 
 
 def picousd(usd: Decimal) -> int:

@@ -17,8 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import grpc
-from headgate.v1 import admin_pb2, admin_pb2_grpc
 
+from headgate.v1 import admin_pb2, admin_pb2_grpc
 from tests.support.fake_provider import Cuts, FakeProvider
 from tests.support.processes import Headgate
 from tests.support.wire import Recording, recordings, replay
@@ -122,9 +122,7 @@ def manifest(base_url: str) -> dict[str, Any]:
             (name, recording.model),
             {"name": f"model-{len(models)}", "provider": name, "upstream_model": recording.model},
         )
-        routes.append(
-            {"name": route_name(recording), "policy": model["name"], "retry": {"attempts": 1}}
-        )
+        routes.append({"name": route_name(recording), "policy": model["name"], "retry": {"attempts": 1}})
     return {"providers": list(providers.values()), "models": list(models.values()), "routes": routes}
 
 
@@ -154,7 +152,8 @@ def _play(connection: http.client.HTTPConnection, key: str, provider: FakeProvid
     connection.request("POST", PATHS[play.recording.endpoint], play.sent, headers)
     answer = connection.getresponse()
     body = answer.read()
-    attempts = provider.attempts()
+    # Done, or its second entry would come after the next reset.
+    attempts = provider.wait_done(1)
     return Played(
         status=answer.status,
         headers={name.lower(): value for name, value in answer.getheaders()},

@@ -1,7 +1,7 @@
 """One event loop in one daemon thread, so that a synchronous test can own asynchronous peers.
 
-Owns the thread and the loop. Coroutines go in through `run` (wait for the result) and `call` (no
-wait). Must not be used from a coroutine of its own loop: `run` would wait for itself.
+Owns the thread and the loop. Coroutines go in through `run` (wait for the result), `submit`
+(wait later) and `call` (no wait). Must not be used from a coroutine of its own loop: `run` would wait for itself.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -29,6 +30,10 @@ class LoopThread:
     def run(self, work: Coroutine[Any, Any, T], timeout_seconds: float = 30.0) -> T:
         """Run a coroutine in the loop and return its result."""
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_seconds)
+
+    def submit(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Start a coroutine in the loop; its result is waited for elsewhere."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def call(self, function: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(function)

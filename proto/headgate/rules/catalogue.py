@@ -64,8 +64,9 @@ def catalogue_models(kind: str) -> list[CatalogueModel]:
     found = []
     for model in provider.models:
         prices = tuple(_flatten(model, own=True))
-        if prices and not model.deprecated:
-            found.append(CatalogueModel(model.id, model.context_window, prices))
+        name = _api_name(provider, model)
+        if prices and name and not model.deprecated:
+            found.append(CatalogueModel(name, model.context_window, prices))
     return found
 
 
@@ -88,6 +89,19 @@ def price_list(kind: str, base_url: str, upstream_model: str) -> tuple[tuple[Pri
     own = any(model is one for one in provider.models)
     prices = tuple(_flatten(model, own))
     return (prices, catalogue_version()) if prices else ((), "")
+
+
+def _api_name(provider: Provider, model: ModelInfo) -> str | None:
+    """What to call it at the provider: its id, or where that is only a label, a name it answers to."""
+    names = [model.id, *_equal_names(model.match)]
+    return next((name for name in names if provider.find_model(name) is model), None)
+
+
+def _equal_names(clause: Any) -> Iterator[str]:
+    if (name := getattr(clause, "equals", None)) is not None:
+        yield name
+    for part in getattr(clause, "or_", ()):
+        yield from _equal_names(part)
 
 
 def _providers() -> list[Provider]:

@@ -143,6 +143,8 @@ def _scalar(field: AnyField, value: object, path: Path) -> Any:
         return _checked(parse_size_bytes, str(value), path)
     if isinstance(value, str):
         raise spec_error(path, f"expected a number, found {_what(value)}")
+    if not Decimal(value).is_finite():  # YAML's .inf and .nan
+        raise spec_error(path, f"expected a number, found {value}")
     if field.cpp_type == FieldDescriptor.CPPTYPE_DOUBLE:
         return float(value)
     low, high = _INTEGERS[field.cpp_type]

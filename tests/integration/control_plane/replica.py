@@ -6,7 +6,7 @@ import asyncio
 import base64
 import contextlib
 import os
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable
 from pathlib import Path
 from typing import Any
 
@@ -29,15 +29,24 @@ def start_postgres(folder: Path) -> tuple[EmbeddedPostgres, Secret]:
     return embedded, embedded.start()
 
 
-@contextlib.contextmanager
-def fresh_database(url: Secret) -> Iterator[Secret]:
-    """An empty database on the server; dropped afterwards."""
-    name = f"test_{os.urandom(6).hex()}"
+def database_url(server: Secret, name: str) -> Secret:
+    return Secret(server.text.replace("/postgres?", f"/{name}?"))
+
+
+def query(url: Secret, statement: str, *parameters: Any) -> list[tuple[Any, ...]]:
+    """Past the product: what is really in the database."""
     with psycopg.connect(url.text, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name} TEMPLATE template0")
-    yield Secret(url.text.replace("/postgres?", f"/{name}?"))
-    with psycopg.connect(url.text, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        cursor = connection.execute(statement.encode(), parameters or None)
+        return cursor.fetchall() if cursor.description else []
+
+
+async def refused(call: Awaitable[Any]) -> tuple[str, str]:
+    """(status code, message) of a call that must fail."""
+    try:
+        await call
+    except grpc.aio.AioRpcError as error:
+        return error.code().name, error.details() or ""
+    raise AssertionError("the call succeeded")
 
 
 class Client:

@@ -31,12 +31,14 @@ _OURS = {
     "output_audio_mtok",
     "requests_kcount",
 }
+# All that the catalogue has for our kinds, by a name that it itself finds.
 ALL = [
-    (kind, model)
+    (kind, model.id)
     for kind, provider_id in CATALOGUE_PROVIDERS.items()
     for provider in get_snapshot().providers
     if provider.id == provider_id
     for model in provider.models
+    if provider.find_model(model.id) is not None
 ]
 EDGES = (0, 1, 32_000, 32_001, 128_000, 128_001, 199_999, 200_000, 200_001, 256_001, 272_000, 272_001)
 MOMENTS = [datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=30 * n, hours=7 * n) for n in range(48)]
@@ -89,25 +91,26 @@ def usages(draw: st.DrawFn) -> Tokens:
     st.sampled_from(MOMENTS),
     st.sampled_from(["", "default", "priority", "flex", "fast", "unheard-of"]),
 )
-def test_a_call_costs_what_the_catalogue_says(pair, tokens: Tokens, when: datetime, tier: str) -> None:  # type: ignore[no-untyped-def]
-    kind, model = pair
-    prices, _ = price_list(kind, "", model.id)
+def test_a_call_costs_what_the_catalogue_says(
+    pair: tuple[str, str], tokens: Tokens, when: datetime, tier: str
+) -> None:
+    kind, name = pair
+    prices, _ = price_list(kind, "", name)
     context = {"service_tier": tier} if tier else None
-    found = next(p for p in get_snapshot().providers if p.id == CATALOGUE_PROVIDERS[kind]).find_model(
-        model.id
-    )
-    assert found is not None
-    theirs = {key for key, value in vars(found.get_prices(when, context)).items() if value is not None}
+    provider = next(p for p in get_snapshot().providers if p.id == CATALOGUE_PROVIDERS[kind])
+    model = provider.find_model(name)
+    assert model is not None
+    theirs = {key for key, value in vars(model.get_prices(when, context)).items() if value is not None}
     if not prices:
         assert not theirs & {"input_mtok", "output_mtok", "requests_kcount"}
         return
-    if "input_mtok" not in theirs or "output_mtok" not in theirs or not theirs <= _OURS:
+    if not {"input_mtok", "output_mtok"} <= theirs <= _OURS:
         return
     mine = chosen(prices, tokens, when, tier)
     assert mine is not None
     expected = calc_price(
         Usage(**their_tokens(tokens)),
-        model.id,
+        name,
         provider_id=CATALOGUE_PROVIDERS[kind],
         genai_request_timestamp=when,
         price_context=context,
@@ -130,8 +133,20 @@ def test_a_tier_begins_after_its_threshold() -> None:
 def test_what_the_catalogue_does_not_know_is_unpriced() -> None:
     assert price_list("openai", "", "no-such-model-anywhere") == ((), "")
     assert price_list("deepinfra", "", "gpt-4o-mini") == ((), "")
-    assert price_list("sandbox", "", "gpt-4o-mini") == ((), "")
     assert price_list("openai-compatible", "http://127.0.0.1:9/v1", "gpt-4o-mini") == ((), "")
+
+
+def test_the_sandbox_costs_nothing_and_says_so() -> None:
+    prices, version = price_list("sandbox", "", "anything")
+    assert atto_of(prices[0], Tokens(input=1_000, output=1_000)) == 0
+    assert version == "sandbox"
+
+
+def test_models_are_named_as_the_provider_knows_them() -> None:
+    names = {model.upstream_model for model in catalogue_models("mistral")}
+    assert "codestral-latest" in names
+    for kind in CATALOGUE_PROVIDERS:
+        assert all(price_list(kind, "", model.upstream_model)[0] for model in catalogue_models(kind))
 
 
 def test_a_compatible_server_is_known_by_its_address() -> None:

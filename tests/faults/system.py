@@ -1,0 +1,201 @@
+"""The system under fault: `headgate up` with two workers, a fake provider, and proxies started by hand.
+
+`up` gives up after five deaths a minute, so faults that strike often strike proxies of our own, which
+report to its control plane, directly or through a `FaultProxy`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tests.support.child_process import ChildProcess, kill_by_pid
+from tests.support.ledgers import PRICE, Billed, Ledgers, embedded_url
+from tests.support.load import CallSeen, Load
+from tests.support.processes import Headgate, ProviderProcess, clean_environment, start_headgate
+from tests.support.processes import start_fake_provider as start_provider
+from tests.support.provider.behaviour import Behaviour
+from tests.support.sockets import free_port
+
+WORKER = "proxy.processes.worker_process"
+# Answers at once, and over about 0.3 s: at every moment some calls are under way.
+MODELS = ("quick", "slow")
+SLOW = Behaviour(tokens_per_second=50, headers_delay_seconds=0.05)
+# Rows of clients that only pretend to be proxies.
+REPORTER = "reporter"
+
+
+def manifest(base_url: str) -> dict[str, Any]:
+    timeouts = {"connect": "1s", "first_token": "700ms", "idle": "700ms", "total": "3s"}
+    return {
+        "providers": [
+            {
+                "name": "fake",
+                "kind": "openai-compatible",
+                "base_url": base_url,
+                "private_network": True,
+                "keys": ["sk-fake"],
+            }
+        ],
+        "models": [
+            {"name": name, "provider": "fake", "price": PRICE} for name in (*MODELS, "broken", "spare")
+        ],
+        "routes": [
+            {"name": "hurried", "policy": "broken", "timeouts": timeouts, "retry": {"attempts": 1}},
+            {"name": "chain", "policy": {"fallback": ["broken", "spare"]}, "timeouts": timeouts},
+        ],
+    }
+
+
+class System:
+    """What all tests of one worker share; every test ends with `check`, over everything since the start."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.provider_port = free_port()
+        self.provider = start_provider(folder, port=self.provider_port)
+        self._script()
+        self.grpc_port = free_port()
+        grpc = ("--grpc", f"127.0.0.1:{self.grpc_port}")
+        self.headgate: Headgate = start_headgate(
+            folder, manifest(self.provider.base_url), "--workers", "2", *grpc
+        )
+        self.billed = Billed(lambda: embedded_url(self.headgate.state))
+        self.seen: list[CallSeen] = []
+
+    def stop(self) -> None:
+        self.headgate.stop()
+        self.provider.stop()
+
+    def _script(self) -> None:
+        self.provider.always("slow", SLOW)
+
+    def restart_provider(self) -> ProviderProcess:
+        """At its old address, with its old ledger file."""
+        self.provider = start_provider(self.folder, port=self.provider_port)
+        self._script()
+        return self.provider
+
+    @contextlib.contextmanager
+    def load(
+        self, calls_per_second: float = 100.0, base_url: str | None = None, models: tuple[str, ...] = MODELS
+    ) -> Iterator[Load]:
+        """Calls meanwhile; what their clients saw counts in every later `check`."""
+        url = base_url or self.headgate.base_url
+        with Load(url, self.headgate.api_key, models, calls_per_second) as load:
+            try:
+                yield load
+            finally:
+                self.seen += load.stop()
+
+    def check(self, spool_state: Path | None = None) -> Ledgers:
+        """The three ledgers and the clients agree."""
+        ledgers = Ledgers.of(self.provider.recorded(), self.billed, self.seen, spool_state, REPORTER)
+        ledgers.check()
+        return ledgers
+
+    def proxy_token(self) -> str:
+        return (self.headgate.state / "proxy-token").read_text().strip()
+
+
+class OwnProxy:
+    """`python -m proxy` on a state folder that outlives it; a context manager."""
+
+    def __init__(
+        self, system: System, name: str, control_plane_port: int | None = None, workers: int = 1
+    ) -> None:
+        self._system = system
+        self.name = name
+        self._control_plane_port = control_plane_port or system.grpc_port
+        self._workers = workers
+        self.state = system.folder / name
+        self.http_port = free_port()
+        self.base_url = f"http://127.0.0.1:{self.http_port}/v1"
+        self.ready_seconds = 0.0
+        self._starts = 0
+        self.process: ChildProcess = self.start()
+
+    def start(self) -> ChildProcess:
+        self._starts += 1
+        began = time.monotonic()
+        ready = self._system.folder / f"{self.name}.{self._starts}.json"
+        command = [sys.executable, "-m", "proxy", "--control-plane", f"127.0.0.1:{self._control_plane_port}"]
+        command += ["--region", "local", "--name", self.name, "--workers", str(self._workers), "--no-call-log"]
+        command += ["--http", f"127.0.0.1:{self.http_port}", "--ops", "127.0.0.1:0"]
+        command += ["--state", str(self.state), "--ready-file", str(ready), "--spool-size", "64MiB"]
+        environment = clean_environment(HEADGATE_TOKEN=self._system.proxy_token())
+        log = self._system.folder / f"{self.name}.log"
+        self.process = ChildProcess(command, log, environment)
+        document = self.process.wait_for_file(ready)
+        self.ops = str(document["ops"])
+        self.ready_seconds = time.monotonic() - began
+        self._wait_for_key()
+        return self.process
+
+    def _wait_for_key(self) -> None:
+        """Its first config may be the one before the manifest."""
+        deadline = time.monotonic() + 10
+        request = urllib.request.Request(
+            f"{self.base_url}/models", headers={"authorization": f"Bearer {self._system.headgate.api_key}"}
+        )
+        while True:
+            with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=5) as answer:
+                if b'"slow"' in answer.read():
+                    return
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{self.name} does not know the key:\n{self.process.log_tail()}")
+            time.sleep(0.02)
+
+    def __enter__(self) -> OwnProxy:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.process.stop()
+
+    def kill(self) -> None:
+        """SIGKILL to the supervisor; with several workers these live on for a while."""
+        self.process.kill()
+
+    def kill_worker(self) -> int:
+        pid = self.process.descendants_running(WORKER)[0]
+        kill_by_pid(pid)
+        return pid
+
+    def terminate(self, timeout_seconds: float = 40.0) -> tuple[int, float]:
+        """SIGTERM; its exit code, and the seconds that it took."""
+        began = time.monotonic()
+        self.process.signal(signal.SIGTERM)
+        code = self.process.wait(timeout_seconds)
+        return code, time.monotonic() - began
+
+
+def wait_until(what: Callable[[], bool], timeout_seconds: float = 30.0) -> None:
+    deadline = time.monotonic() + timeout_seconds
+    while not what():
+        if time.monotonic() > deadline:
+            raise TimeoutError("it did not come about")
+        time.sleep(0.01)
+
+
+def call(base_url: str, key: str, model: str, stream: bool = False) -> tuple[int, bytes]:
+    """One call from the test's own thread: status and body, also of errors."""
+    document = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": stream}
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    request = urllib.request.Request(f"{base_url}/chat/completions", json.dumps(document).encode(), headers)
+    try:
+        with urllib.request.urlopen(request, timeout=20) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()

@@ -1,0 +1,60 @@
+"""One `headgate up` and one fake provider for the whole folder; every test begins with a clean script.
+
+The provider's ledger file keeps everything for the last test, which compares it with the usage rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import openai
+import pytest
+
+from tests.integration.proxy.gateway import Gateway
+from tests.integration.proxy.gateway_manifest import manifest
+from tests.support.fake_provider import FakeProvider
+from tests.support.processes import start_headgate
+from tests.support.sockets import refused_port
+
+LAST = "test_proxy_ledgers.py"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The comparison of the ledgers comes after all the calls it compares."""
+    items.sort(key=lambda item: item.path.name == LAST)
+
+
+@pytest.fixture(scope="session")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("gateway")
+
+
+@pytest.fixture(scope="session")
+def shared_gateway(folder: Path) -> Iterator[Gateway]:
+    with FakeProvider(folder / "ledger.jsonl") as provider, refused_port() as nobody:
+        dead_url = f"http://127.0.0.1:{nobody.getsockname()[1]}/v1"
+        with start_headgate(folder, manifest(provider.base_url, dead_url)) as headgate:
+            gateway = Gateway(headgate, provider)
+            yield gateway
+            gateway.close()
+
+
+@pytest.fixture
+def gateway(shared_gateway: Gateway) -> Gateway:
+    # An answer still under way would show in the next test's ledger; one that never ends is a leak.
+    shared_gateway.provider.wait_done(0)
+    shared_gateway.provider.reset()
+    return shared_gateway
+
+
+@pytest.fixture
+def provider(gateway: Gateway) -> FakeProvider:
+    return gateway.provider
+
+
+@pytest.fixture
+def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
+    """Without its own retries, so that one call is one request."""
+    with openai.OpenAI(base_url=gateway.base_url, api_key=gateway.key, max_retries=0, timeout=15) as client:
+        yield client
