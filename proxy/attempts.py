@@ -237,7 +237,7 @@ class Attempts:
     def _rest(self, key: ProviderKey | None, failure: AttemptFailed) -> None:
         if key is None:
             return
-        if failure.key_rejected:
+        if failure.status in (401, 402):  # a 403 is often about the content or the model, not the key
             key.cooling_until = time.monotonic() + REJECTED_COOL_DOWN_SECONDS
             key.reason = "rejected"
         elif failure.status == 429:

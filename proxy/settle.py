@@ -94,15 +94,11 @@ class Settlement:
         exchange = attempt.exchange
         failure = attempt.failure
         tokens, estimated = _tokens_of(call, attempt)
+        stated = False
         if failure is not None and not (tokens.input or tokens.output):
             cost: int | None = 0  # nothing was used
         else:
-            target = attempt.target
-            cost = cost_picousd(
-                target.prices, tokens, attempt.unix_ms, attempt.service_tier, target.discount_ppm
-            )
-            if cost is None and attempt.usage is not None:
-                cost = reported_picousd(attempt.usage)
+            cost, stated = _cost_of(attempt, tokens)
         rest = usage_pb2.UsageRecord(
             attempt_number=attempt.number,
             outcome=_OK if failure is None else failure.outcome,  # type: ignore[arg-type]
@@ -135,8 +131,8 @@ class Settlement:
             rest.cache_write_1h_tokens = tokens.cache_write_1h
             rest.audio_input_tokens = tokens.audio_input
             rest.audio_output_tokens = tokens.audio_output
-        if cost is not None and not attempt.target.prices:
-            rest.price_version = "reported by the provider"
+        if stated:
+            rest.price_version = "stated by the provider"
         if estimated:
             rest.estimated = True
         if attempt.service_tier:
@@ -199,6 +195,18 @@ class Settlement:
                     b"null" if cost is None else b"%d" % cost,
                 )
             )
+
+
+def _cost_of(attempt: Attempt, tokens: Tokens) -> tuple[int | None, bool]:
+    """(pico-dollars, whether the provider itself stated them); None: unpriced."""
+    target = attempt.target
+    usage = attempt.usage
+    if usage is not None and (target.stated_cost_counts or not target.prices):
+        cost = reported_picousd(usage)
+        if cost is not None:
+            return cost, True
+    cost = cost_picousd(target.prices, tokens, attempt.unix_ms, attempt.service_tier, target.discount_ppm)
+    return cost, False
 
 
 def _tokens_of(call: Call, attempt: Attempt) -> tuple[Tokens, bool]:

@@ -32,7 +32,7 @@ from proxy.upstream.requests import UpstreamRequests
 from proxy.upstream.sandbox import Sandbox
 from proxy.usage.account import Accounts
 from proxy.usage.record import Recorder
-from proxy.usage.spool import Spool
+from proxy.usage.spool import Spool, sync
 
 SYNC_SECONDS = 0.1
 # Certificates that changed on disk are served within this time.
@@ -121,8 +121,11 @@ class Worker:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(SYNC_SECONDS)
-            if self.spool.dirty:
-                await loop.run_in_executor(None, self.spool.sync)
+            if descriptors := self.spool.take_unsynced():
+                try:
+                    await loop.run_in_executor(None, sync, descriptors)
+                except OSError as error:
+                    self.log.event("spool_not_synced", reason=str(error))
 
     async def _reload_certificates(self, tls: ssl.SSLContext) -> None:
         cert, key = self.settings.tls_cert, self.settings.tls_key

@@ -19,12 +19,14 @@ from control_plane.errors import DatabaseAway, QueryTooLong
 from control_plane.fleet import store
 from control_plane.fleet.model import Proxy
 from control_plane.revisions.model import Version
+from control_plane.waiting import wait_at_most
 from headgate.rules.names import is_name
 
 log = logging.getLogger(__name__)
 
 FLUSH_SECONDS = 0.2
 POLL_SECONDS = 0.1
+LAST_FLUSH_SECONDS = 1.0
 # A proxy on another replica that was not seen for longer is not waited for.
 SEEN_WITHIN = timedelta(seconds=30)
 # Every connected proxy's row is written this often, whether or not it said anything.
@@ -41,6 +43,7 @@ class Fleet:
         self._connected: dict[str, Proxy] = {}
         self._dirty: dict[str, Proxy] = {}
         self._acked = asyncio.Event()
+        self._urgent = asyncio.Event()
         self._last_heartbeat = now()
 
     @property
@@ -62,12 +65,14 @@ class Fleet:
         proxy.replica = self._replica
         self._connected[proxy.name] = proxy
         self._seen(proxy)
+        self._urgent.set()
 
     def disconnect(self, proxy: Proxy) -> None:
         proxy.connected = False
         if self._connected.get(proxy.name) is proxy:
             del self._connected[proxy.name]
             self._dirty[proxy.name] = proxy
+            self._urgent.set()
         self._tell()
 
     def acknowledged(self, proxy: Proxy, version: Version, is_current: bool) -> None:
@@ -103,10 +108,7 @@ class Fleet:
             remaining = deadline - asyncio.get_running_loop().time()
             if not result[1] or remaining <= 0:
                 return result
-            try:
-                await asyncio.wait_for(changed.wait(), min(remaining, POLL_SECONDS))
-            except TimeoutError:
-                pass
+            await wait_at_most(changed, min(remaining, POLL_SECONDS))
 
     async def _standing(self, revision: int) -> tuple[list[str], list[str], list[str]]:
         proxies = list(self._connected.values())
@@ -144,7 +146,8 @@ class Fleet:
         """Writes the table behind. Runs until cancelled; the last state is then written once more."""
         try:
             while True:
-                await asyncio.sleep(FLUSH_SECONDS)
+                await wait_at_most(self._urgent, FLUSH_SECONDS)
+                self._urgent.clear()
                 self._beat()
                 await self._flush()
         finally:
@@ -152,7 +155,8 @@ class Fleet:
                 proxy.connected = False
                 self._dirty[proxy.name] = proxy
             try:
-                await asyncio.wait_for(asyncio.shield(self._flush()), 1.0)
+                async with asyncio.timeout(LAST_FLUSH_SECONDS):
+                    await self._flush()
             except TimeoutError:
                 pass
 

@@ -58,6 +58,8 @@ class Guard:
         async def guarded(request: Any, context: Context) -> None:
             try:
                 caller = await self._admit(method, context)
+                # Who follows something that is quiet wants to know that he is let in.
+                await context.send_initial_metadata(())
                 with self._authenticator.watching(caller) as ended:
                     async for answer in handle(request, caller):
                         if ended.is_set():

@@ -22,6 +22,7 @@ from control_plane.snapshots.builder import Builder, Built
 from control_plane.snapshots.errors import Inconsistent, NoSnapshot
 from control_plane.snapshots.model import Snapshot
 from control_plane.snapshots.store import load
+from control_plane.waiting import wait_at_most
 from headgate.rules.errors import SpecError
 
 log = logging.getLogger(__name__)
@@ -77,10 +78,7 @@ class Publisher:
     async def run(self) -> None:
         """Runs until cancelled."""
         while True:
-            try:
-                await asyncio.wait_for(self._wake.wait(), CHECK_SECONDS)
-            except TimeoutError:
-                pass
+            await wait_at_most(self._wake, CHECK_SECONDS)
             self._wake.clear()
             await self.refresh()
 

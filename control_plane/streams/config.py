@@ -159,7 +159,8 @@ class ConfigStreams:
 async def _read_hello(requests: AsyncIterator[config_pb2.WatchRequest]) -> config_pb2.ProxyHello:
     request = None
     with suppress(TimeoutError, StopAsyncIteration):
-        request = await asyncio.wait_for(anext(requests), HELLO_TIMEOUT_SECONDS)
+        async with asyncio.timeout(HELLO_TIMEOUT_SECONDS):
+            request = await anext(requests)
     if request is None or request.WhichOneof("message") != "hello":
         raise BadHello("the first message must be a hello")
     hello = request.hello

@@ -22,6 +22,7 @@ from control_plane.errors import DatabaseAway, QueryTooLong
 from control_plane.tokens import store
 from control_plane.tokens.errors import NotAuthenticated
 from control_plane.tokens.model import Principal
+from control_plane.waiting import wait_at_most
 from headgate.rules.credentials import MAX_CREDENTIAL_BYTES, digest
 
 log = logging.getLogger(__name__)
@@ -94,10 +95,7 @@ class Authenticator:
     async def sweep(self) -> None:
         """Runs until cancelled."""
         while True:
-            try:
-                await asyncio.wait_for(self._wake.wait(), SWEEP_SECONDS)
-            except TimeoutError:
-                pass
+            await wait_at_most(self._wake, SWEEP_SECONDS)
             self._wake.clear()
             if self._in_use:
                 await self._sweep_once(set(self._in_use))

@@ -110,8 +110,10 @@ def _calls(
     if tenant is not None:
         where += " AND tenant = :tenant"
         parameters["tenant"] = tenant  # type: ignore[assignment]
-    statement = text(f"SELECT request_id, {_COLUMNS} FROM usage_record WHERE {where} ORDER BY time, id")  # noqa: S608
-    statement = statement.bindparams(bindparam("ids", type_=ARRAY(UUID_TYPE)))
+    select = f"SELECT request_id, {_COLUMNS} FROM usage_record WHERE {where}"  # noqa: S608 - constants
+    statement = text(f"{select} ORDER BY attempt_number, time, id").bindparams(
+        bindparam("ids", type_=ARRAY(UUID_TYPE))
+    )
     calls = {request_id: Call(request_id) for request_id in request_ids}
     for row in session.connection().execute(statement, parameters).mappings():
         attempts = calls[row["request_id"]].attempts

@@ -16,6 +16,7 @@ from control_plane.db.database import Database
 from control_plane.errors import DatabaseAway, QueryTooLong
 from control_plane.usage import calls
 from control_plane.usage.model import Call
+from control_plane.waiting import wait_at_most
 
 LOOK_SECONDS = 2.0
 REACH_BACK = timedelta(seconds=10)
@@ -56,7 +57,4 @@ class Tail:
             while len(given) > MAX_REMEMBERED:
                 given.popitem(last=False)
             since = max(since, looked_at - REACH_BACK)
-            try:
-                await asyncio.wait_for(committed.wait(), LOOK_SECONDS)
-            except TimeoutError:
-                pass
+            await wait_at_most(committed, LOOK_SECONDS)

@@ -82,8 +82,12 @@ class Target:
     # Prepared when the target is made, not per call: the answer's header line, the model in JSON.
     header: bytes = field(init=False, default=b"")
     upstream_json: bytes = field(init=False, default=b"")
+    # What the provider says it charged comes before the catalogue's price.
+    stated_cost_counts: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
+        own_price = self.price_version.startswith("manifest")
+        object.__setattr__(self, "stated_cost_counts", self.provider.kind.states_cost and not own_price)
         object.__setattr__(self, "upstream_json", orjson.dumps(self.upstream_model))
         line = f"x-headgate-model: {header_value(self.label)}\r\n"
         object.__setattr__(self, "header", line.encode("latin-1"))

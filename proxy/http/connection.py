@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 # Request line and headers, bytes; SDKs send 1 to 2 KiB.
 MAX_HEAD_BYTES = 32 * 2**10
 MAX_HEADERS = 100
+# Pieces of a body before they are put together: chunks of two bytes each would hold 28 times their size (A2).
+MAX_BODY_PARTS = 1024
 # Requests that wait on one connection while it answers another; then nothing more is read from it.
 MAX_PIPELINED = 8
 # Bodies above this are not taken from strangers: the credential is checked before they are read.
@@ -93,7 +95,7 @@ class ClientConnection(asyncio.Protocol):
         # Its body comes after an `Upgrade` that we do not follow; see `_resume`.
         self._resumed: Request | None = None
         self._url = b""
-        self._body_parts: list[bytes] = []
+        self._body_parts: list[bytes | bytearray] = []
         self._body_bytes = 0
         self._head_bytes = 0
         self._reading_paused = False
@@ -268,7 +270,12 @@ class ClientConnection(asyncio.Protocol):
         self._body_bytes += len(data)
         if self._body_bytes > MAX_BODY_BYTES:
             raise _Refused(body_too_large(MAX_BODY_BYTES))
-        self._body_parts.append(data)
+        parts = self._body_parts
+        parts.append(data)
+        if len(parts) > MAX_BODY_PARTS:
+            front = parts[0] if isinstance(parts[0], bytearray) else bytearray(parts[0])
+            front += b"".join(parts[1:])
+            parts[:] = [front]
         self.since = self._server.now()
 
     def on_message_complete(self) -> None:
@@ -277,7 +284,8 @@ class ClientConnection(asyncio.Protocol):
             return
         parts = self._body_parts
         if parts:
-            request.body = parts[0] if len(parts) == 1 else b"".join(parts)
+            first = parts[0]
+            request.body = first if len(parts) == 1 and isinstance(first, bytes) else b"".join(parts)
             self._body_parts = []
         self._queue.append(request)
         if len(self._queue) > MAX_PIPELINED and self.transport is not None:

@@ -35,6 +35,9 @@ class Kind:
     renames: Mapping[str, str] = field(default_factory=lambda: _NO_RENAMES)
     # Only for upstream models that match; None: for all.
     renames_models: re.Pattern[str] | None = None
+    # Its answers state what the call was charged, fees beside the tokens included (web searches, another
+    # host's price): that is the real money, and only a price of the operator's own comes before it.
+    states_cost: bool = False
     supported: bool = True
 
 
@@ -56,8 +59,8 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
             Kind("cerebras", "https://api.cerebras.ai/v1"),
             Kind("deepinfra", "https://api.deepinfra.com/v1/openai", renames=_TO_MAX_TOKENS),
             Kind("mistral", "https://api.mistral.ai/v1", takes_stream_options=False, renames=_TO_MAX_TOKENS),
-            Kind("xai", "https://api.x.ai/v1"),
-            Kind("openrouter", "https://openrouter.ai/api/v1"),
+            Kind("xai", "https://api.x.ai/v1", states_cost=True),
+            Kind("openrouter", "https://openrouter.ai/api/v1", states_cost=True),
             Kind("nvidia", "https://integrate.api.nvidia.com/v1", renames=_TO_MAX_TOKENS),
             Kind("openai-compatible"),
             Kind("sandbox", "http://sandbox.invalid/v1"),

@@ -110,8 +110,9 @@ class Connection(asyncio.Protocol):
             return
         self._received = True
         if not self._head_done:
-            self._head_bytes += len(data)
-            if self._head_bytes > MAX_HEAD_BYTES and len(data) <= MAX_HEAD_BYTES:
+            # What came before this piece: it may end the head and bring a large body along.
+            before, self._head_bytes = self._head_bytes, self._head_bytes + len(data)
+            if before > MAX_HEAD_BYTES:
                 self._fail(
                     broken(
                         usage_pb2.REASON_PROTOCOL_ERROR, f"the provider's head exceeds {MAX_HEAD_BYTES} bytes"

@@ -63,6 +63,8 @@ class Spool:
         self._descriptor = -1
         self._position = 0
         self.dirty = False
+        # Of segments that were left since the last sync.
+        self._left: list[int] = []
         self._reserve: tuple[int, mmap.mmap, int] | None = None
         self._advance()
 
@@ -89,7 +91,7 @@ class Spool:
         self._reserve = None
         if self._map is not None:
             self._map.close()
-            os.close(self._descriptor)
+            self._left.append(self._descriptor)
         self._number, self._map, self._descriptor = reserve
         self._position = SEGMENT_HEAD.size
         try:
@@ -130,17 +132,21 @@ class Spool:
             return self._position < self._segment_bytes // 2
         return True
 
-    def sync(self) -> None:
-        """Makes what was appended survive a power cut. Blocks; to be called from a thread."""
-        if self.dirty and self._descriptor >= 0:
+    def take_unsynced(self) -> list[int]:
+        """Descriptors of what was appended since the last time, for `sync` in a thread; they are its own,
+        so that a segment may be left, or the spool closed, meanwhile.
+        """
+        taken, self._left = self._left, []
+        if self.dirty and self._map is not None:
             self.dirty = False
-            os.fdatasync(self._descriptor)
+            taken.append(os.dup(self._descriptor))
+        return taken
 
     def close(self) -> None:
         """Ends writing. The segments stay for the reader."""
         if self._map is None:
             return
-        os.fdatasync(self._descriptor)
+        sync(self.take_unsynced())
         self._map.close()
         os.close(self._descriptor)
         self._map = None
@@ -151,6 +157,16 @@ class Spool:
             (self._folder / f"{number:012d}.seg").unlink(missing_ok=True)
             self._reserve = None
         os.close(self._lock)
+
+
+def sync(descriptors: list[int]) -> None:
+    """Makes their files survive a power cut, and closes them. Blocks. Raises OSError."""
+    try:
+        for descriptor in descriptors:
+            os.fdatasync(descriptor)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
 
 
 def segment_head(number: int) -> bytes:

@@ -48,7 +48,8 @@ def kill_writer(spool: Spool, torn: bytes = b"", torn_share: float = 0.0) -> Non
         if end + 4 <= len(memory):
             memory[spool._position : end] = cut
     memory.close()
-    os.close(spool._descriptor)
+    for descriptor in (spool._descriptor, *spool._left):
+        os.close(descriptor)
     if spool._reserve is not None:
         spool._reserve[1].close()
         os.close(spool._reserve[2])
@@ -57,7 +58,6 @@ def kill_writer(spool: Spool, torn: bytes = b"", torn_share: float = 0.0) -> Non
 
 
 def _crc(payload: bytes) -> int:
-
 
     return zlib.crc32(payload, KIND_CRC[FINAL])
 

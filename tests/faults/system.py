@@ -63,7 +63,7 @@ class System:
         self.folder = folder
         self.provider_port = free_port()
         self.provider = start_provider(folder, port=self.provider_port)
-        self._script()
+        self.provider_as_usual()
         self.grpc_port = free_port()
         grpc = ("--grpc", f"127.0.0.1:{self.grpc_port}")
         self.headgate: Headgate = start_headgate(
@@ -76,13 +76,13 @@ class System:
         self.headgate.stop()
         self.provider.stop()
 
-    def _script(self) -> None:
+    def provider_as_usual(self) -> None:
         self.provider.always("slow", SLOW)
 
     def restart_provider(self) -> ProviderProcess:
         """At its old address, with its old ledger file."""
         self.provider = start_provider(self.folder, port=self.provider_port)
-        self._script()
+        self.provider_as_usual()
         return self.provider
 
     @contextlib.contextmanager
@@ -97,9 +97,14 @@ class System:
             finally:
                 self.seen += load.stop()
 
+    def ledgers(self, spool_state: Path | None = None, timeout_seconds: float = 30.0) -> Ledgers:
+        return Ledgers.of(
+            self.provider.recorded, self.billed, self.seen, spool_state, REPORTER, timeout_seconds
+        )
+
     def check(self, spool_state: Path | None = None) -> Ledgers:
         """The three ledgers and the clients agree."""
-        ledgers = Ledgers.of(self.provider.recorded(), self.billed, self.seen, spool_state, REPORTER)
+        ledgers = self.ledgers(spool_state)
         ledgers.check()
         return ledgers
 
@@ -129,7 +134,15 @@ class OwnProxy:
         began = time.monotonic()
         ready = self._system.folder / f"{self.name}.{self._starts}.json"
         command = [sys.executable, "-m", "proxy", "--control-plane", f"127.0.0.1:{self._control_plane_port}"]
-        command += ["--region", "local", "--name", self.name, "--workers", str(self._workers), "--no-call-log"]
+        command += [
+            "--region",
+            "local",
+            "--name",
+            self.name,
+            "--workers",
+            str(self._workers),
+            "--no-call-log",
+        ]
         command += ["--http", f"127.0.0.1:{self.http_port}", "--ops", "127.0.0.1:0"]
         command += ["--state", str(self.state), "--ready-file", str(ready), "--spool-size", "64MiB"]
         environment = clean_environment(HEADGATE_TOKEN=self._system.proxy_token())
@@ -190,12 +203,24 @@ def wait_until(what: Callable[[], bool], timeout_seconds: float = 30.0) -> None:
 
 def call(base_url: str, key: str, model: str, stream: bool = False) -> tuple[int, bytes]:
     """One call from the test's own thread: status and body, also of errors."""
-    document = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": stream}
-    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
-    request = urllib.request.Request(f"{base_url}/chat/completions", json.dumps(document).encode(), headers)
     try:
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(_request(base_url, key, model, stream), timeout=20) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
             return error.code, error.read()
+
+
+def read_until_done(base_url: str, key: str, model: str) -> None:
+    """A streamed call whose client is content with `[DONE]`, and hangs up."""
+    with urllib.request.urlopen(_request(base_url, key, model, True), timeout=20) as answer:
+        for line in answer:
+            if line.strip() == b"data: [DONE]":
+                return
+    raise AssertionError("the stream ended without [DONE]")
+
+
+def _request(base_url: str, key: str, model: str, stream: bool) -> urllib.request.Request:
+    document = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": stream}
+    headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
+    return urllib.request.Request(f"{base_url}/chat/completions", json.dumps(document).encode(), headers)

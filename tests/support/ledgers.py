@@ -30,6 +30,8 @@ OUTPUT_PICOUSD = 2_000_000
 PRICE = {"input": 1, "output": 2}
 
 SHOWN_PROBLEMS = 10
+# Without a new row for so long, a doubled one would have come.
+QUIET_SECONDS = 0.4
 
 
 # PostgreSQL.
@@ -97,22 +99,11 @@ class Billed:
         sums = "count(*)::numeric, count(*) FILTER (WHERE final), sum(input_tokens), sum(output_tokens)"
         records = f"SELECT date_trunc('hour', time, 'UTC') h, {key}, {sums}, sum(cost_picousd::numeric)"
         records += " FROM usage_record GROUP BY 1, 2, 3, 4, 5, 6, 7, 8"
-        hours = f"SELECT hour, {key}, attempts, calls, input_tokens, output_tokens, cost_picousd FROM usage_hour"
+        hours = (
+            f"SELECT hour, {key}, attempts, calls, input_tokens, output_tokens, cost_picousd FROM usage_hour"
+        )
         found = self._ask(f"({records} EXCEPT {hours}) UNION ALL ({hours} EXCEPT {records})")
         return [str(row) for row in found]
-
-    def wait_settled(self, quiet_seconds: float = 0.6, timeout_seconds: float = 60.0) -> None:
-        """Until no row has come for a while."""
-        deadline = time.monotonic() + timeout_seconds
-        before, since = -1, time.monotonic()
-        while time.monotonic() < deadline:
-            now = self.count()
-            if now != before:
-                before, since = now, time.monotonic()
-            elif time.monotonic() - since > quiet_seconds:
-                return
-            time.sleep(0.1)
-        raise TimeoutError(f"rows still come after {timeout_seconds} s: {before}")
 
 
 # The spool.
@@ -166,17 +157,30 @@ class Ledgers:
     @classmethod
     def of(
         cls,
-        served: Sequence[Attempt],
+        served: Callable[[], Sequence[Attempt]],
         billed: Billed,
         seen: Sequence[CallSeen] = (),
         spool_state: Path | None = None,
         without: str = "",
+        timeout_seconds: float = 30.0,
     ) -> Ledgers:
-        """`without`: rows of proxies whose names begin so are left out; no provider ever saw them."""
-        billed.wait_settled()
-        spooled = read_spool(spool_state) if spool_state is not None else Spooled()
-        rows = [row for row in billed.rows() if not (without and row.proxy.startswith(without))]
-        return cls(served, rows, seen, billed.quarantined(), billed.unlike_rollups(), spooled)
+        """As soon as they agree and nothing more comes; at the latest after the timeout, as they are then.
+
+        `without`: rows of proxies whose names begin so are left out; no provider ever saw them.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        count, quiet_since = -1, 0.0
+        while True:
+            rows = [row for row in billed.rows() if not (without and row.proxy.startswith(without))]
+            spooled = read_spool(spool_state) if spool_state is not None else Spooled()
+            ledgers = cls(served(), rows, seen, billed.quarantined(), billed.unlike_rollups(), spooled)
+            now = time.monotonic()
+            if len(rows) != count:
+                count, quiet_since = len(rows), now
+            quiet = now - quiet_since >= QUIET_SECONDS
+            if now > deadline or (quiet and not ledgers.problems()):
+                return ledgers
+            time.sleep(0.1)
 
     def problems(self) -> list[str]:
         """Empty when the ledgers agree."""

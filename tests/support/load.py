@@ -95,7 +95,9 @@ class Load:
         goal, deadline = count() + more, time.monotonic() + timeout_seconds
         while count() < goal:
             if time.monotonic() > deadline:
-                raise TimeoutError(f"{goal - count()} calls short after {timeout_seconds} s: {self.seen[-3:]}")
+                raise TimeoutError(
+                    f"{goal - count()} calls short after {timeout_seconds} s: {self.seen[-3:]}"
+                )
             time.sleep(0.01)
 
     async def _run(self) -> None:

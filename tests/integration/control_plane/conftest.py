@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import inspect
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,13 +43,16 @@ def _runner(config: Any) -> asyncio.Runner:
 
 
 @pytest.fixture(scope="session")
-def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[EmbeddedPostgres, Secret]]:
-    embedded, url = start_postgres(tmp_path_factory.mktemp("postgres"))
+def postgres() -> Iterator[tuple[EmbeddedPostgres, Secret]]:
+    # Not below pytest's own folder, whose old ones are removed by whichever run comes next.
+    folder = Path(tempfile.mkdtemp(prefix="headgate-tests-"))
+    embedded, url = start_postgres(folder)
     with psycopg.connect(url.text, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {TEMPLATE}".encode())
     migrate(database_url(url, TEMPLATE))
     yield embedded, url
     embedded.stop()
+    shutil.rmtree(folder)
 
 
 @pytest.fixture

@@ -139,7 +139,10 @@ class Replica:
         owner = await self.owner()
         name = name or f"{role}-{os.urandom(3).hex()}"
         request = admin_pb2.CreateTokenRequest(name=name, role=role, tenant=tenant)
-        return str((await owner.call("CreateToken", request)).minted.secret)
+        secret = str((await owner.call("CreateToken", request)).minted.secret)
+        # A token is a revision; what a test then sees is of its own making.
+        await self.published((await owner.call("GetStatus")).version.revision)
+        return secret
 
     async def proxy_token(self) -> str:
         return await self.token("proxy")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import Any
+
+import grpc
 
 from headgate.v1 import config_pb2
 from tests.integration.control_plane.replica import Client
@@ -66,9 +69,10 @@ class ScriptedProxy:
         """Nothing is sent for a while. Ends the stream: a read that was given up cannot be repeated."""
         try:
             async with asyncio.timeout(seconds):
-                await self._call.read()
+                got = await self._call.read()
         except TimeoutError:
             return True
+        print("not quiet:", got)
         return False
 
     async def status(self, spool_bytes: int, usage_lag_seconds: float) -> None:
@@ -76,8 +80,11 @@ class ScriptedProxy:
         await self._call.write(config_pb2.WatchRequest(status=status))
 
     async def ending(self, timeout: float = 5.0) -> str:
-        """The status code with which the stream ends."""
+        """The status code with which the stream ends, after whatever was still sent."""
         async with asyncio.timeout(timeout):
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                while await self._call.read() is not grpc.aio.EOF:
+                    pass
             return str((await self._call.code()).name)
 
     def leave(self) -> None:

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import grpc
-from headgate.v1 import admin_pb2, admin_pb2_grpc, usage_pb2
 
+from headgate.v1 import admin_pb2, admin_pb2_grpc, usage_pb2
 from tests.integration.proxy.raw_client import Answer, RawClient, request_bytes
 from tests.support.fake_provider import Attempt, FakeProvider
 from tests.support.processes import Headgate
@@ -82,10 +82,15 @@ class Gateway:
         receipt: dict[str, Any] = answer.document()
         return receipt
 
+    def tried(self, request_id: str) -> list[dict[str, Any]]:
+        """The attempts of a call as its receipt lists them: the rows, without waiting for them."""
+        attempts: list[dict[str, Any]] = self.receipt(request_id)["attempts"]
+        return attempts
+
     def forget_connections(self) -> None:
         """The proxy's next attempt opens a connection of its own."""
         self.provider.drop_connections()
-        time.sleep(0.05)
+        time.sleep(0.02)
 
     # The ledgers.
 
@@ -107,15 +112,18 @@ class Gateway:
             limit = None if limit is None else limit - len(page.calls)
 
     def call(self, request_id: str) -> Any:
-        """The CallView with its attempts, as soon as its row is there."""
+        """The CallView with all its attempts, as soon as the last one's row is there."""
         deadline = time.monotonic() + ROW_TIMEOUT_SECONDS
-        while True:
+        while time.monotonic() < deadline:
             try:
-                return self.call_now(request_id)
+                call = self.call_now(request_id)
+                if call.status:  # the last attempt brings it
+                    return call
             except grpc.RpcError as error:
-                if error.code() != grpc.StatusCode.NOT_FOUND or time.monotonic() > deadline:  # type: ignore[attr-defined]
+                if error.code() != grpc.StatusCode.NOT_FOUND:
                     raise
-                time.sleep(0.05)
+            time.sleep(0.03)
+        raise TimeoutError(f"no row for call {request_id}")
 
     def call_now(self, request_id: str) -> Any:
         request = admin_pb2.GetCallRequest(request_id=request_id)

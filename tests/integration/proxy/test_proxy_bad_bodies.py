@@ -1,7 +1,8 @@
-"""Bodies that make no sense: a 400 in OpenAI form that names the field, quickly, and nothing goes upstream."""
+"""Bodies that make no sense: a 400 in OpenAI form that names the field, and nothing goes upstream."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from typing import Any
@@ -134,6 +135,22 @@ def test_a_million_values_or_keys_are_never_a_500_and_cost_one_attempt_at_most(g
     assert len(gateway.provider.attempts()) <= 1
 
 
+# OPEN: reliability.md A3 asks for a 400. Keys cost the parser more than values do: this body passes the
+# count of brackets and commas, and parsing it holds up every other call of the worker for half a second.
+@pytest.mark.xfail(strict=True, reason="a million keys pass the count of values")
+def test_a_million_keys_beside_a_good_request_are_a_400(gateway: Gateway) -> None:
+    keys = b",".join(b'"k%d":0' % number for number in range(1_000_000))
+    assert gateway.post(b'{"model":"chat","messages":[],"x":{%b}}' % keys).status == 400
+
+
+# OPEN: interface.md section 3 refuses duplicate keys; only those in `_DECISIVE` are looked at, on purpose.
+# `n` twice is read as its last value here, and a provider may take the first.
+@pytest.mark.xfail(strict=True, reason="only the decisive names are checked for duplicates")
+@pytest.mark.parametrize("twice", [b'"n":1,"n":9', b'"user":"a","user":"b"'])
+def test_any_other_name_given_twice_is_a_400(gateway: Gateway, twice: bytes) -> None:
+    assert gateway.post(b'{"model":"chat","messages":[],%b}' % twice).status == 400
+
+
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
@@ -229,8 +246,9 @@ def test_the_body_goes_upstream_as_it_came_but_for_the_models_name(gateway: Gate
     ["api_base", "base_url", "api_key", "headers", "extra_headers", "extra_body", "organization", "proxy"],
 )
 def test_no_field_of_the_body_changes_address_or_credential(gateway: Gateway, name: str) -> None:
-    for value in ("http://127.0.0.1:1/", {"authorization": "Bearer stolen"}):
-        assert gateway.post(chat(**{name: value})).status == 200
+    values: list[Any] = ["http://127.0.0.1:1/", {"authorization": "Bearer stolen"}]
+    for value in values:
+        assert gateway.post({**chat(), name: value}).status == 200
     for attempt in gateway.attempts(2):
         assert attempt.header("authorization") == "Bearer pk-fake"
         assert b"stolen" not in repr(attempt.headers).encode()
@@ -313,7 +331,7 @@ def test_an_endless_chunked_body_is_cut_off_at_32_mib(gateway: Gateway) -> None:
             request_bytes(b"", gateway.key, headers={"content-length": "", "transfer-encoding": "chunked"})
         )
         begun = time.monotonic()
-        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             while time.monotonic() - begun < 8:
                 client.send(piece)
         assert time.monotonic() - begun < 4
@@ -339,9 +357,7 @@ def test_a_chunked_body_is_read_like_any_other_also_in_single_bytes(gateway: Gat
     chunks = b"".join(b"1\r\n%c\r\n" % byte for byte in body) + b"0\r\n\r\n"
     with gateway.connect() as client:
         client.send(
-            request_bytes(
-                chunks, gateway.key, headers={"content-length": "", "transfer-encoding": "chunked"}
-            )
+            request_bytes(chunks, gateway.key, headers={"content-length": "", "transfer-encoding": "chunked"})
         )
         assert client.answer().status == 200
     sent = gateway.attempts(1)[0].document()

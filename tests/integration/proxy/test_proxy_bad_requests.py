@@ -11,6 +11,7 @@ import pytest
 from tests.integration.proxy.gateway import Gateway, chat
 from tests.integration.proxy.gateway_manifest import EXPIRED, NARROW, NOTHING, REVOKED
 from tests.integration.proxy.raw_client import Answer, request_bytes
+from tests.support.fake_provider import Behaviour
 
 # Addresses of their own, so that the throttle for failed keys does not fall on other tests.
 STRANGER = "127.0.0.7"
@@ -45,9 +46,7 @@ def shape(answer: Answer) -> tuple[int, list[str], bytes]:
 def test_no_unknown_wrong_revoked_and_expired_keys_get_one_identical_answer(
     gateway: Gateway, bad_keys: dict[str, str | None]
 ) -> None:
-    answers = {
-        name: gateway.post(chat(), key=key, source=STRANGER) for name, key in bad_keys.items()
-    }
+    answers = {name: gateway.post(chat(), key=key, source=STRANGER) for name, key in bad_keys.items()}
     assert all(answer.status == 401 for answer in answers.values())
     assert all(answer.error()["code"] == "invalid_api_key" for answer in answers.values())
     assert len({repr(shape(answer)) for answer in answers.values()}) == 1
@@ -373,8 +372,6 @@ def test_an_expectation_in_the_pipeline_does_not_break_into_the_answer_before_it
     stream = request_bytes(json.dumps(chat(stream=True)).encode(), gateway.key)
     body = json.dumps(chat()).encode()
     expecting = request_bytes(body, gateway.key, headers={"expect": "100-continue"})
-    from tests.support.fake_provider import Behaviour
-
     gateway.provider.script("alpha-upstream", Behaviour(tokens_per_second=100))
     with gateway.connect() as client:
         client.send(stream)

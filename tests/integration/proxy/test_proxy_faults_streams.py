@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from tests.integration.proxy.gateway import Gateway, chat, outcome, reason
+from tests.integration.proxy.gateway import Gateway, chat
 from tests.integration.proxy.raw_client import Answer
-from tests.support.fake_provider import Behaviour, Cut, Cuts, ErrorEvent
+from tests.support.fake_provider import Behaviour, Cuts, ErrorEvent
 from tests.support.provider import presets
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
@@ -50,7 +50,8 @@ UNBEGUN: dict[str, tuple[Behaviour, str]] = {
     "a head and then silence": (presets.stall_after_events(0), "first_token_timeout"),
     "a role and then silence": (presets.stall_after_events(1), "first_token_timeout"),
     "heartbeats and nothing else": (
-        Behaviour(heartbeats=30, first_event_delay_seconds=3), "first_token_timeout"
+        Behaviour(heartbeats=30, first_event_delay_seconds=3),
+        "first_token_timeout",
     ),
     "a role and then a cut": (presets.cut_after_events(1), "connection_reset"),
     "a role and half an event": (presets.cut_mid_event(1, "close"), "connection_reset"),
@@ -67,7 +68,8 @@ UNBEGUN: dict[str, tuple[Behaviour, str]] = {
     "a malformed chunk": (Behaviour(framing="malformed-chunked"), "protocol_error"),
     "a 503": (presets.server_error(503), "overloaded"),
     "an error inside a whole 200": (
-        Behaviour(stream=False, body={"error": {"message": "x", "code": 500}}), "upstream_error"
+        Behaviour(stream=False, body={"error": {"message": "x", "code": 500}}),
+        "upstream_error",
     ),
 }
 
@@ -87,9 +89,9 @@ def test_a_stream_that_fails_before_it_begins_is_given_by_the_next_target(
     assert text_of(answer).startswith("The answer of beta-upstream")
     assert b"alpha-upstream" not in answer.body
     assert answer.events()[-1] == "[DONE]"
-    first, second = gateway.call(answer.request_id).attempt_list
-    assert reason(first) == expected
-    assert outcome(second) == "ok"
+    first, second = gateway.tried(answer.request_id)
+    assert first["reason"] == expected
+    assert second["outcome"] == "ok"
     gateway.attempts(2)
 
 
@@ -114,11 +116,12 @@ BEGUN: dict[str, tuple[Behaviour, str, int]] = {
     "stall": (presets.stall_after_events(4), "idle_timeout", 3),
     "no terminal event": (presets.no_terminal_event(), "stream_cut", 16),
     "closed without one": (Behaviour(raw=CLOSED + ROLE + WORD * 3), "stream_cut", 3),
-    "a malformed chunk": (
-        Behaviour(raw=CHUNKED + chunk(ROLE + WORD * 3) + b"XYZ\r\n"), "protocol_error", 0
-    ),
+    "a malformed chunk": (Behaviour(raw=CHUNKED + chunk(ROLE + WORD * 3) + b"XYZ\r\n"), "protocol_error", 0),
+    # Something real first, then an event that never ends.
     "an event over 16 MiB": (
-        Behaviour(chunks=2, pad_bytes=17 * 2**20, cuts=Cuts((300, 400))), "protocol_error", 0
+        Behaviour(raw=CHUNKED + chunk(WORD) + chunk(b'data: {"x":"' + b"x" * 17 * 2**20)),
+        "protocol_error",
+        0,
     ),
     "an error event": (presets.error_in_stream(after_events=4), "stream_error", 3),
 }
@@ -127,9 +130,6 @@ BEGUN: dict[str, tuple[Behaviour, str, int]] = {
 @pytest.mark.parametrize("fault", BEGUN)
 def test_a_stream_that_fails_after_it_began_ends_in_an_error_event(gateway: Gateway, fault: str) -> None:
     behaviour, expected, events = BEGUN[fault]
-    if fault == "an event over 16 MiB":
-        # Something real first, then an event that never ends.
-        behaviour = Behaviour(raw=CHUNKED + chunk(WORD) + chunk(b'data: {"x":"' + b"x" * 17 * 2**20))
     gateway.forget_connections()
     gateway.provider.script("alpha-upstream", behaviour)
     begun = time.monotonic()
@@ -143,12 +143,12 @@ def test_a_stream_that_fails_after_it_began_ends_in_an_error_event(gateway: Gate
     said = len(answer.events()) - 1
     assert said >= events
     assert "[DONE]" not in answer.events()
-    [row] = gateway.call(answer.request_id).attempt_list
-    assert reason(row) == expected
-    assert outcome(row) == ("timeout" if expected == "idle_timeout" else "error")
-    assert row.estimated
-    assert row.input_tokens > 0
-    assert row.output_tokens >= events
+    [tried] = gateway.tried(answer.request_id)
+    assert tried["reason"] == expected
+    assert tried["outcome"] == ("timeout" if expected == "idle_timeout" else "error")
+    assert tried["estimated"]
+    assert tried["input_tokens"] > 0
+    assert tried["output_tokens"] >= events
     gateway.attempts(1)  # nothing falls back after the first byte
 
 
@@ -162,14 +162,14 @@ def test_what_was_said_before_a_cut_is_counted_event_by_event_however_the_networ
     )
     answer = gateway.post(chat("hasty", stream=True))
     error_of(answer)
-    assert gateway.call(answer.request_id).attempt_list[0].output_tokens == 101
+    assert gateway.tried(answer.request_id)[0]["output_tokens"] == 101
 
 
 @pytest.mark.parametrize(
     ("name", "behaviour"),
     [
         ("finish and no done", Behaviour(done=False)),
-        ("finish and then a reset", Behaviour(done=False, cut=Cut("end", how="reset"))),
+        ("finish and then no end of chunks", Behaviour(raw=CHUNKED + chunk(ROLE + WORD + FINISH))),
         ("carriage returns", Behaviour(newline="\r\n")),
         ("heartbeats", Behaviour(heartbeats=5)),
         ("one byte at a time", Behaviour(cuts=Cuts((1,), repeat=True))),
@@ -194,11 +194,15 @@ def test_every_lawful_form_of_a_stream_is_complete(
     assert any(c.get("finish_reason") == "stop" for event in documents for c in event["choices"]), name
     assert not any("error" in event for event in documents)
     assert sum("headgate" in event for event in documents) == int(inline)
-    assert outcome(gateway.call(answer.request_id).attempt_list[0]) == "ok"
+    assert gateway.tried(answer.request_id)[0]["outcome"] == "ok"
 
 
 def test_a_stream_is_passed_on_byte_for_byte(gateway: Gateway) -> None:
-    body = b": hello\n\n" + ROLE + b'event: x\ndata: {"id": "x" , "choices":[{"delta":{"content":"\xc3\xa4"}}]}\n\n'
+    body = (
+        b": hello\n\n"
+        + ROLE
+        + b'event: x\ndata: {"id": "x" , "choices":[{"delta":{"content":"\xc3\xa4"}}]}\n\n'
+    )
     body += WORD * 3 + b": beat\n\n" + FINISH + DONE
     gateway.provider.script("alpha-upstream", Behaviour(raw=CLOSED + body))
     assert gateway.post(chat("hasty", stream=True)).body == body
@@ -219,12 +223,12 @@ def test_a_slow_but_steady_stream_outlives_the_idle_and_first_token_timeouts(gat
     answer = gateway.post(chat("hasty", stream=True))
     assert time.monotonic() - begun > 1.0
     assert answer.events()[-1] == "[DONE]"
-    assert outcome(gateway.call(answer.request_id)) == "ok"
+    assert gateway.receipt(answer.request_id)["outcome"] == "ok"
 
 
 def test_an_error_that_a_stream_begins_with_falls_back_in_every_providers_form(gateway: Gateway) -> None:
     for form in ("openai", "groq", "openrouter", "openrouter_top"):
-        event = ErrorEvent(form, after_events=1)  # type: ignore[arg-type]
+        event = ErrorEvent(form, after_events=1)
         gateway.provider.script("alpha-upstream", Behaviour(error_event=event))
         answer = gateway.post(chat("chain", stream=True))
         assert text_of(answer).startswith("The answer of beta-upstream"), form

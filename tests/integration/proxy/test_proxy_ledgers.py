@@ -21,9 +21,11 @@ PICO = 10**12
 SETTLE_TIMEOUT_SECONDS = 15.0
 
 
-@pytest.fixture
-def ledgers(gateway: Gateway, folder: Path) -> tuple[list[Attempt], dict[str, Any]]:
+@pytest.fixture(scope="module")
+def ledgers(shared_gateway: Gateway, folder: Path) -> tuple[list[Attempt], dict[str, Any]]:
     """Every attempt that the provider saw, and every row by its id, once they have had time to arrive."""
+    gateway = shared_gateway
+    gateway.provider.reset()
     gateway.provider.script("alpha-upstream", presets.cut_after_events(5), presets.server_error(500))
     for stream in (True, False, True, False):
         gateway.post(chat("chain", stream=stream))
@@ -32,15 +34,17 @@ def ledgers(gateway: Gateway, folder: Path) -> tuple[list[Attempt], dict[str, An
     wanted = {attempt.client_request_id for attempt in attempts}
     rows: dict[str, Any] = {}
     seen: set[str] = set()
+    owner: dict[str, str] = {}
     deadline = time.monotonic() + SETTLE_TIMEOUT_SECONDS
     while wanted - rows.keys() and time.monotonic() < deadline:
         for call in gateway.calls():
             if call.request_id in seen:
                 continue
-            seen.add(call.request_id)
+            if call.status:  # closed: no further attempt comes
+                seen.add(call.request_id)
             for row in gateway.call_now(call.request_id).attempt_list:
                 identity = row.id.replace("-", "")
-                assert identity not in rows, "two rows with one id"
+                assert owner.setdefault(identity, call.request_id) == call.request_id, "two rows, one id"
                 rows[identity] = row
         time.sleep(0.1)
     return attempts, rows
@@ -67,7 +71,7 @@ def test_every_attempt_that_the_provider_saw_has_one_row_with_the_same_tokens_an
         # Twice under one id only where a reused connection died without a byte.
         assert all(attempt.status is None for attempt in twice[:-1])
         attempt, row = twice[-1], rows[identity]
-        assert row.upstream_model == attempt.model
+        assert row.upstream_model == attempt.model.replace("\0", "")  # PostgreSQL has no NUL
         check_tokens(attempt, row)
         check_money(attempt, row)
         compared += 1
@@ -80,10 +84,11 @@ def check_tokens(attempt: Attempt, row: Any) -> None:
     said = (served.prompt_tokens, served.cached_tokens, served.completion_tokens, served.reasoning_tokens)
     if outcome(row) == "ok" and attempt.usage_sent and not row.estimated:
         assert recorded == said, (attempt.model, attempt.number)
-    elif row.estimated:
-        assert row.input_tokens > 0 or not attempt.body
-    elif not attempt.usage_sent and not attempt.served.completion_tokens:
-        assert recorded[:1] == (0,) or outcome(row) == "ok"
+    elif row.estimated and outcome(row) != "ok":
+        # Nobody said: the request by its size, and of the answer no more than was sent.
+        assert (
+            row.input_tokens == len(attempt.body) // 4 or abs(row.input_tokens * 4 - len(attempt.body)) < 200
+        )
 
 
 def check_money(attempt: Attempt, row: Any) -> None:

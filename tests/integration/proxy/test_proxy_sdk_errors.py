@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import Any
@@ -11,14 +12,16 @@ import pytest
 
 from tests.integration.proxy.gateway import QUESTION, Gateway, outcome, reason
 from tests.integration.proxy.gateway_manifest import NARROW
-from tests.support.fake_provider import Behaviour, Cut, ErrorEvent, FakeProvider
+from tests.support.fake_provider import Behaviour, Cut, ErrorEvent
 from tests.support.provider import presets
 
 MESSAGES: Any = QUESTION
 
 
 def sdk(gateway: Gateway, key: str, **options: Any) -> openai.OpenAI:
-    return openai.OpenAI(base_url=gateway.base_url, api_key=key, **{"max_retries": 0, "timeout": 15, **options})
+    return openai.OpenAI(
+        base_url=gateway.base_url, api_key=key, **{"max_retries": 0, "timeout": 15, **options}
+    )
 
 
 def code_of(error: openai.APIStatusError) -> Any:
@@ -28,7 +31,10 @@ def code_of(error: openai.APIStatusError) -> Any:
 
 
 def test_an_unknown_key_raises_an_authentication_error(gateway: Gateway) -> None:
-    with sdk(gateway, "hg-000000000000-nobody") as client, pytest.raises(openai.AuthenticationError) as raised:
+    with (
+        sdk(gateway, "hg-000000000000-nobody") as client,
+        pytest.raises(openai.AuthenticationError) as raised,
+    ):
         client.chat.completions.create(model="chat", messages=MESSAGES)
     assert code_of(raised.value) == "invalid_api_key"
     assert gateway.provider.attempts() == []
@@ -191,7 +197,7 @@ def test_a_stream_that_breaks_is_raised_and_never_ends_cleanly(
 
 
 def test_a_stream_that_breaks_after_its_finish_is_complete(gateway: Gateway, client: openai.OpenAI) -> None:
-    gateway.provider.script("alpha-upstream", Behaviour(done=False, cut=Cut("end", how="reset")))
+    gateway.provider.script("alpha-upstream", Behaviour(done=False, cut=Cut("end", how="close")))
     chunks = streamed(client)
     assert chunks[-1].choices[0].finish_reason == "stop"
     row = gateway.row_of(gateway.attempts(1)[0])
@@ -201,8 +207,6 @@ def test_a_stream_that_breaks_after_its_finish_is_complete(gateway: Gateway, cli
 
 
 def test_every_error_class_is_the_same_for_the_async_client(gateway: Gateway) -> None:
-    import asyncio
-
     async def ask(model: str, key: str) -> str:
         async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key=key, max_retries=0) as client:
             try:

@@ -18,7 +18,7 @@ BODY = json.dumps(chat("alpha")).encode()
 HIDDEN = json.dumps(chat("beta")).encode()
 
 # A hidden request would be answered in 3 ms; what comes later still shows in the next test's ledger.
-MOMENT_SECONDS = 0.12
+MOMENT_SECONDS = 0.06
 
 START = b"POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\nauthorization: Bearer KEY\r\n"
 HIDDEN_REQUEST = START + b"content-length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN
@@ -119,7 +119,8 @@ def talk(gateway: Gateway, data: bytes) -> list[Answer]:
                 answers.append(client.answer())
                 client.socket.settimeout(MOMENT_SECONDS)
         except Closed as closed:
-            assert closed.data == b"", "an answer was cut off"
+            if closed.data:
+                raise  # an answer was cut off
         except TimeoutError:
             pass
     return answers

@@ -139,6 +139,17 @@ def test_half_an_event_waits_for_its_end() -> None:
     assert stream.feed(whole[5:]) == whole
 
 
+@pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_an_event_ends_where_it_ends_however_its_blank_line_is_cut(newline: str) -> None:
+    events = [event(document, newline) for document in (ROLE, SAYS, STOP, ALONE)]
+    stream = OpenAIStream(hide_usage=False)
+    for one in events:
+        for place in range(len(one) - 1):
+            assert stream.feed(one[place : place + 1]) == b""
+        passed_on = stream.feed(one[-1:])
+        assert passed_on == b"" if one is events[0] else passed_on.endswith(one)
+
+
 def test_a_finished_stream_needs_no_done() -> None:
     stream, _ = fed(event(SAYS), event(STOP))
     assert (stream.finished, stream.done) == (True, False)
