@@ -42,6 +42,7 @@ class Fleet:
         self._now = now
         self._connected: dict[str, Proxy] = {}
         self._dirty: dict[str, Proxy] = {}
+        self._being_written: dict[str, Proxy] = {}
         self._acked = asyncio.Event()
         self._urgent = asyncio.Event()
         self._last_heartbeat = now()
@@ -52,10 +53,9 @@ class Fleet:
 
     async def last_known(self, name: str) -> Proxy | None:
         """What any replica knows of it; None also when the database does not answer."""
-        if (here := self._connected.get(name)) is not None:
-            return here
-        if (here := self._dirty.get(name)) is not None:
-            return here
+        for newer_than_the_table in (self._connected, self._dirty, self._being_written):
+            if name in newer_than_the_table:
+                return newer_than_the_table[name]
         try:
             return await self._database.run(lambda session: store.find(session, name))
         except (DatabaseAway, QueryTooLong):
@@ -171,6 +171,7 @@ class Fleet:
         if not self._dirty:
             return
         dirty, self._dirty = self._dirty, {}
+        self._being_written = dirty
         copies = [replace(proxy) for proxy in dirty.values()]
 
         def write(session: Session) -> None:
@@ -180,6 +181,8 @@ class Fleet:
             await self._database.run(write)
         except (DatabaseAway, QueryTooLong):
             self._dirty = {**dirty, **self._dirty}
+        finally:
+            self._being_written = {}
 
     def _seen(self, proxy: Proxy) -> None:
         proxy.last_seen = self._now()

@@ -99,7 +99,7 @@ class SpoolReader:
             if not segment.sealed:
                 break  # a later one may get the final of an intent that is not read yet here
         self._delete_finished()
-        found = []
+        found: list[SpooledRecord] = []
         while self._waiting and len(found) < limit and limit_bytes > 0:
             found.append(self._waiting.popleft())
             limit_bytes -= len(found[-1].payload)
@@ -322,7 +322,7 @@ def _is_frame(data: bytes, offset: int) -> bool:
     end = offset + FRAME_HEAD.size + length
     if not length or end > len(data) or kind not in KIND_CRC:
         return False
-    return zlib.crc32(data[offset + FRAME_HEAD.size : end], KIND_CRC[kind]) == crc
+    return bool(zlib.crc32(data[offset + FRAME_HEAD.size : end], KIND_CRC[kind]) == crc)
 
 
 def _strike_out(path: Path, intent: _Intent) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
+from functools import partial
+from uuid import UUID
 
 import pytest
 
@@ -19,14 +21,14 @@ RECORDS_PER_BATCH = 20
 def test_totals_are_exact_when_acks_are_lost_after_the_commit(system: System) -> None:
     random = points("lost acks")
     reporter = Reporter(system.headgate.grpc, system.proxy_token(), f"{REPORTER}-acks")
-    ids = []
+    ids: list[UUID] = []
     try:
         for _ in range(LOST_ACKS):
             batch = batch_of(RECORDS_PER_BATCH)
             ids += batch
             records = list(batch.values())
             reporter.send(records)
-            wait_until(lambda batch=batch: system.billed.has_any(batch))
+            wait_until(partial(system.billed.has_any, batch))
             reporter.drop()  # unread, on its way or not
             random.shuffle(records)
             reporter.send(records)

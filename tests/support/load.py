@@ -96,7 +96,7 @@ class Load:
         while count() < goal:
             if time.monotonic() > deadline:
                 raise TimeoutError(
-                    f"{goal - count()} calls short after {timeout_seconds} s: {self.seen[-3:]}"
+                    f"{goal - count()} calls short after {timeout_seconds} s: {self.seen[-2:]}"
                 )
             time.sleep(0.01)
 

@@ -1,7 +1,7 @@
 """One event loop in one daemon thread, so that a synchronous test can own asynchronous peers.
 
-Owns the thread and the loop. Coroutines go in through `run` (wait for the result), `submit`
-(wait later) and `call` (no wait). Must not be used from a coroutine of its own loop: `run` would wait for itself.
+Owns the thread and the loop. Coroutines go in through `run` (wait for the result), `submit` (wait
+later) and `call` (no wait). Must not be used from a coroutine of its own loop: `run` would wait for itself.
 """
 
 from __future__ import annotations
