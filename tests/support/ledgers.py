@@ -83,9 +83,6 @@ class Billed:
         found = self._ask(f"SELECT {columns}, cost_picousd, estimated FROM usage_record")
         return [Row(*values) for values in found]  # type: ignore[arg-type]
 
-    def count(self) -> int:
-        return int(self._ask("SELECT count(*) FROM usage_record")[0][0])  # type: ignore[call-overload]
-
     def has_any(self, ids: Iterable[UUID]) -> bool:
         listed = ",".join(f"'{one}'" for one in ids)
         return bool(self._ask(f"SELECT 1 FROM usage_record WHERE id IN ({listed}) LIMIT 1"))

@@ -51,7 +51,7 @@ def copy_tree(target: Path) -> None:
 
 
 def is_killed(mutant: Mutant, folder: Path) -> tuple[bool, str]:
-    """Whether the test fails with the patch; else why not."""
+    """Whether the test fails with the patch, and how; else why not."""
     subprocess.run(["git", "init", "-q", "."], cwd=folder, check=True)
     applied = subprocess.run(
         ["git", "apply", str(mutant.patch)], cwd=folder, capture_output=True, text=True, check=False
@@ -73,7 +73,8 @@ def is_killed(mutant: Mutant, folder: Path) -> tuple[bool, str]:
     except subprocess.TimeoutExpired:
         return False, f"{mutant.test}: no end after {TEST_TIMEOUT_SECONDS} s"
     if done.returncode == TESTS_FAILED:
-        return True, ""
+        said = re.findall(r"^E +(.+)$", done.stdout, re.MULTILINE)
+        return True, said[0] if said else ""
     return False, f"{mutant.test}: pytest ended with {done.returncode}\n{done.stdout[-2000:]}"
 
 
@@ -87,9 +88,8 @@ def main(names: list[str]) -> int:
             killed, why = is_killed(mutant, folder)
         word = "red, as it must be" if killed else "SURVIVES"
         print(f"{mutant.name} ({mutant.what}): {word}, {time.monotonic() - began:.0f} s", flush=True)
-        if not killed:
-            survivors += 1
-            print(f"  {why}", flush=True)
+        survivors += not killed
+        print(f"  {why}", flush=True)
     return 1 if survivors else 0
 
 

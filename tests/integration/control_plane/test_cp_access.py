@@ -7,10 +7,10 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.duration_pb2 import Duration
 
 from control_plane.rpc.access import ACCESS, BOOTSTRAP, GLOBAL_ONLY
 from control_plane.tokens.model import INCLUDES
-from google.protobuf.duration_pb2 import Duration
 from headgate.rules.credentials import Secret
 from headgate.v1 import admin_pb2
 from tests.integration.control_plane.replica import Client, Replica, make, query, refused

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from google.protobuf.duration_pb2 import Duration
+
 from headgate.rules.credentials import Secret
 from headgate.v1 import admin_pb2, config_pb2
 from tests.integration.control_plane.replica import Replica, make, query

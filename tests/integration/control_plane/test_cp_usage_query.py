@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from google.protobuf.timestamp_pb2 import Timestamp
+
 from headgate.rules.credentials import Secret
 from headgate.v1 import admin_pb2, usage_pb2
 from tests.integration.control_plane.records import make_id, make_record

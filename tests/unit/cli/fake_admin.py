@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import grpc
+
 from headgate.rules.credentials import KEY_PREFIX, TOKEN_PREFIX, mint, public_part
 from headgate.v1 import admin_pb2, admin_pb2_grpc, resources_pb2, usage_pb2
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import grpc
 import pytest
 import yaml
-from headgate.v1 import admin_pb2
 
 from admin_cli.views import CALL_COLUMNS, PROXY_COLUMNS, USAGE_COLUMNS
+from headgate.v1 import admin_pb2
 from tests.unit.cli.conftest import Outcome
 from tests.unit.cli.fake_admin import FakeAdmin, call_view
 

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from types import ModuleType, SimpleNamespace
 
 import pytest
-from headgate.rules.credentials import Secret
 
 from admin_cli.errors import UsageProblem
 from admin_cli.local.first_run import KEY_VARIABLES, environment_keys, first_run, model_name
+from headgate.rules.credentials import Secret
 
 CATALOGUE = {
     "openai": ["gpt-4o-mini", "GPT-X", "gpt-4o-mini"],

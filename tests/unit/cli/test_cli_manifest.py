@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from headgate.rules import spec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from admin_cli import manifest
 from admin_cli.errors import ManifestError, NotFound, ServerProblem
+from headgate.rules import spec
 
 Write = Callable[..., Path]
 

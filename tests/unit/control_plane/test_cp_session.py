@@ -11,7 +11,6 @@ from control_plane.snapshots.model import Name, View, delta_between
 from control_plane.snapshots.updates import Update, Updates
 from control_plane.streams.session import WatchSession
 from headgate.v1 import config_pb2
-
 from tests.unit.control_plane.fake_snapshots import provider_entry, route_entry, snapshot
 
 A, B, C = route_entry("a"), route_entry("b"), route_entry("c")

@@ -8,7 +8,6 @@ from control_plane.snapshots.errors import Inconsistent
 from control_plane.snapshots.model import Entry, Name
 from control_plane.snapshots.updates import MAX_CHUNK_BYTES, Updates
 from headgate.v1 import config_pb2, resources_pb2
-
 from tests.unit.control_plane.fake_snapshots import provider_entry, route_entry, snapshot
 
 
