@@ -10,9 +10,9 @@ from headgate.rules.credentials import Secret
 
 # A request body; the largest that providers take (images as base64) is 20 to 32 MiB.
 MAX_BODY_BYTES = 32 * 2**20
-# Commas and brackets in a body before it is parsed: 32 MiB of `[],` cost the parser 0.8-2.9 s and
-# 770 MB; a code file of that size has about 1.6 million.
-MAX_STRUCTURAL_BYTES = 2_000_000
+# Commas and brackets in a body before it is parsed: 32 MiB of `[],` cost the parser 0.8-2.9 s and 770 MB,
+# and a million keys half a second. Code has about 50,000 in a MiB; no model takes ten MiB of it.
+MAX_STRUCTURAL_BYTES = 500_000
 # A whole (unstreamed) answer; images and embeddings batches reach tens of MiB.
 MAX_ANSWER_BYTES = 128 * 2**20
 # One server-sent event; an image in a chunk is the largest known.

@@ -7,6 +7,7 @@ came but for the model's name and the provider's known differences (`providers/k
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import orjson
@@ -16,16 +17,11 @@ from proxy.dialects.spans import Member, Splice, duplicate, insertion, members, 
 from proxy.errors import CallError, invalid_request
 from proxy.settings import MAX_STRUCTURAL_BYTES
 
-# Members that we act on: a duplicate would let a request pass one check and mean another thing
-# upstream. For the others it does not matter which one a provider takes: we act on what it answers.
-_DECISIVE = {
-    name: b'"%b"' % name.encode()
-    for name in ("model", "messages", "input", "prompt", "stream", "stream_options")
-}
 # A body up to this size is parsed without counting its brackets first: it cannot hold too many.
 _SURELY_FINE_BYTES = MAX_STRUCTURAL_BYTES
-# `\u006…` can spell the letters of `model`; a body with it is looked at token by token.
-_ESCAPED_LETTER = b"\\u00"
+# Escapes that can spell the letters and underscores of a member's name; a body with one is looked at
+# token by token. (`\u00e9` in a text cannot.)
+_ESCAPED_LETTERS = (b"\\u006", b"\\u007", b"\\u005")
 
 _REQUIRED: dict[str, tuple[str, type | tuple[type, ...]]] = {
     "chat.completions": ("messages", list),
@@ -121,14 +117,13 @@ def _check_types(operation: str, document: dict[str, Any]) -> None:
 def _model_span(body: bytes, document: dict[str, Any]) -> tuple[int, int] | None:
     """The span of the model's value; None if tokens must be looked at. Raises on duplicates.
 
-    One literal `"model"` and no escaped letters in the whole body: that one is the top-level key,
-    because the parsed document has one. Anything less clear is decided by `members`.
+    Every top-level name stands in the body once, in quotes and without escaped letters: then each of them
+    is the top-level key itself, and none is there twice. Anything less clear is decided by `members`.
     """
-    clear = _ESCAPED_LETTER not in body
+    clear = not any(escape in body for escape in _ESCAPED_LETTERS)
     if clear:
         for name in document:
-            quoted = _DECISIVE.get(name)
-            if quoted is not None and body.count(quoted) > 1:
+            if body.count(_quoted(name)) > 1:
                 clear = False
                 break
     if clear:
@@ -140,6 +135,11 @@ def _model_span(body: bytes, document: dict[str, Any]) -> tuple[int, int] | None
     if twice is not None:
         raise invalid_request(f"'{twice}' occurs twice in the request body.", twice)
     return None
+
+
+@lru_cache(maxsize=1_000)
+def _quoted(name: str) -> bytes:
+    return b'"%b"' % name.encode()
 
 
 def _not_json(error: orjson.JSONDecodeError) -> CallError:

@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 import pytest
 from sqlalchemy import String
+from sqlmodel.sql.sqltypes import AutoString
 
 from control_plane.resources.declare import MAX_RESOURCES
 from control_plane.resources.model import ResourceRow
@@ -263,7 +264,7 @@ async def test_concurrent_applies_get_revisions_one_after_the_other(database: Se
 
 def _type_differs(context: Any, inspected: Any, declared: Any, found_type: Any, our_type: Any) -> bool | None:
     """Text is text, whatever SQLModel calls it; None: decide as usual."""
-    return False if isinstance(found_type, String) and isinstance(our_type, String) else None
+    return False if isinstance(found_type, String) and isinstance(our_type, AutoString) else None
 
 
 def test_tables_of_the_code_are_the_tables_of_the_migrations(database: Secret) -> None:

@@ -57,16 +57,18 @@ async def test_no_acknowledged_record_is_lost_or_doubled_when_postgres_crashes(
             """As a proxy does it: send until acknowledged, again after every break."""
             nonlocal acknowledged
             client = replica.client(token)
+            stream = await Reporter(client).hello()
             while not done.is_set():
                 batch = [make_record(key=f"k{i % 5}", cost_picousd=i) for i in range(50)]
                 sent.extend(batch)
                 while True:
                     try:
-                        stream = await Reporter(client).hello()
                         await stream.report(batch)
                         break
                     except (grpc.aio.AioRpcError, ConnectionError, asyncio.InvalidStateError):
                         await asyncio.sleep(0.05)
+                        with contextlib.suppress(grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                            stream = await Reporter(client).hello()
                 acknowledged += len(batch)
 
         reporting = [asyncio.create_task(report()) for _ in range(3)]
@@ -98,7 +100,7 @@ async def test_without_postgres_admin_calls_are_unavailable_and_streams_stay(
             await asyncio.sleep(0.02)
         await asyncio.sleep(1.2)  # beyond what a verified token is believed
         assert (await refused(owner.apply(make("key", name="k"))))[0] == "UNAVAILABLE"
-        stream = await Reporter(replica.client(await _cached_free_token(replica))).hello()
+        stream = Reporter(replica.client(replica.owner_token))
         assert await stream.code() == "UNAVAILABLE"
         async with watched(embedded):
             async with asyncio.timeout(15):
@@ -112,10 +114,6 @@ async def test_without_postgres_admin_calls_are_unavailable_and_streams_stay(
             # The stream that was open all the time gets the change.
             await proxy.reach(answer.revision)
             assert ("key", "default", "k") in proxy.entries
-
-
-async def _cached_free_token(replica: Replica) -> str:
-    return replica.owner_token
 
 
 async def test_a_killed_server_is_started_again_and_a_left_one_is_adopted(
