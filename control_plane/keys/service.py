@@ -8,7 +8,7 @@ ends its credentials for good. `expires` counts from the minting and is fixed th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -49,9 +49,13 @@ class Keys:
         ref: Ref,
         spec: resources_pb2.Key,
         rows: Sequence[CredentialRow],
+        taken: Mapping[bytes, CredentialRow],
         now: datetime,
     ) -> Reconciled:
-        """What a declared key needs; the caller inserts `new`. `rows`: the key's own credentials."""
+        """What a declared key needs; the caller inserts `new`.
+
+        `rows`: the key's own credentials; `taken`: those, whosever, with hashes that the request declares.
+        """
         wanted = bytes.fromhex(spec.sha256)
         for row in rows:
             if row.origin == FROM_SPEC and row.sha256 != wanted and row.revoked_at is None:
@@ -60,7 +64,7 @@ class Keys:
         if wanted:
             if any(row.sha256 == wanted for row in rows):
                 return Reconciled(overrides=overrides)
-            other = store.by_hash(session, wanted)
+            other = taken.get(wanted)
             if other is None:
                 new = _row(ref, spec, wanted, "", FROM_SPEC, now)
                 return Reconciled(new=(new,), differences=("sha256: taken over",))

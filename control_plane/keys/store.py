@@ -51,8 +51,12 @@ def _collect(rows: Iterable[CredentialRow], found: dict[Owner, list[CredentialRo
         found[row.tenant, row.key_name].append(row)
 
 
-def by_hash(session: Session, sha256: bytes) -> CredentialRow | None:
-    return session.get(CredentialRow, sha256)
+def by_hashes(session: Session, hashes: Sequence[bytes]) -> dict[bytes, CredentialRow]:
+    """Whoever they belong to, ended ones included."""
+    if not hashes:
+        return {}
+    statement = select(CredentialRow).where(col(CredentialRow.sha256).in_(hashes))
+    return {row.sha256: row for row in session.exec(statement)}
 
 
 def insert_many(session: Session, rows: Sequence[CredentialRow]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 from sqlmodel import Session
 
 from control_plane.keys import store as key_store
+from control_plane.keys.errors import HashInUse
 from control_plane.keys.model import CredentialRow
 from control_plane.keys.service import Keys
 from control_plane.providers import store as provider_store
@@ -87,7 +88,7 @@ class Applier:
     def _write(self, run: _Run, request: Request) -> list[Change]:
         states = run.store.get_states([one.ref for one in request.declared])
         details = self._write_secrets(run, request.declared)
-        rows: list[ResourceRow] = []
+        rows: list[dict[str, Any]] = []
         changes: list[Change] = []
         for one in request.declared:
             old = run.stored.get(one.ref)
@@ -129,17 +130,22 @@ class Applier:
         if problems:
             raise BadSpecs(problems)
         credentials = key_store.rows_of(run.session, [(o.ref.tenant, o.ref.name) for o in keys])
-        new: list[CredentialRow] = []
+        hashes = [bytes.fromhex(one.rendered["sha256"]) for one in keys if "sha256" in one.rendered]
+        taken = key_store.by_hashes(run.session, hashes)
+        new: dict[bytes, CredentialRow] = {}
         for one in keys:
             if not isinstance(one.spec, resources_pb2.Key):
                 continue
             rows_of_key = credentials[one.ref.tenant, one.ref.name]
-            result = self._keys.reconcile(run.session, one.ref, one.spec, rows_of_key, run.now)
+            result = self._keys.reconcile(run.session, one.ref, one.spec, rows_of_key, taken, run.now)
             details[one.ref] = result.differences, result.overrides
-            new.extend(result.new)
+            for row in result.new:
+                if row.sha256 in new:
+                    raise HashInUse(one.ref.tenant, one.ref.name)
+                new[row.sha256] = row
             if result.minted is not None:
                 run.minted.append((one.ref, result.minted))
-        key_store.insert_many(run.session, new)
+        key_store.insert_many(run.session, list(new.values()))
         return details
 
     @staticmethod
@@ -167,17 +173,17 @@ def _check_owners(stored: Mapping[Ref, ResourceRow], request: Request) -> None:
         raise OwnedByOthers(owned[:MAX_CONFLICTS_NAMED])
 
 
-def _row(one: Declared, source: str, run: _Run) -> ResourceRow:
-    return ResourceRow(
-        tenant=one.ref.tenant,
-        kind=one.ref.kind,
-        name=one.ref.name,
-        spec=one.rendered,
-        source=source,
-        revision=run.revision.number,
-        created_at=run.now,
-        updated_at=run.now,
-    )
+def _row(one: Declared, source: str, run: _Run) -> dict[str, Any]:
+    return {
+        "tenant": one.ref.tenant,
+        "kind": one.ref.kind,
+        "name": one.ref.name,
+        "spec": one.rendered,
+        "source": source,
+        "revision": run.revision.number,
+        "created_at": run.now,
+        "updated_at": run.now,
+    }
 
 
 def _record(

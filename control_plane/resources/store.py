@@ -77,7 +77,7 @@ class ResourceStore:
             statement = statement.where(_AFTER.bindparams(**place))
         return list(self._session.exec(statement.order_by(_ORDER).limit(limit)))
 
-    def write(self, rows: Sequence[ResourceRow]) -> None:
+    def write(self, rows: Sequence[dict[str, Any]]) -> None:
         """New specs, and new versions of specs; `created_at` of an old one stays."""
         if not rows:
             return
@@ -87,7 +87,7 @@ class ResourceStore:
         statement = statement.on_conflict_do_update(
             index_elements=["tenant", "kind", "name"], set_={name: new[name] for name in kept}
         )
-        self._session.execute(statement, [row.model_dump() for row in rows])
+        self._session.connection().execute(statement, rows)
 
     def delete(self, refs: Sequence[Ref]) -> None:
         if refs:

@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from control_plane.revisions import store
 from control_plane.revisions.errors import RevisionMismatch
-from control_plane.revisions.model import ChangeRow, Revision, Version
+from control_plane.revisions.model import Revision, Version
 
 
 class Revisions:
@@ -42,7 +42,8 @@ class OpenRevision:
         self._actor = actor
         self._source = source
         self._now = now
-        self._changes: list[ChangeRow] = []
+        # As rows: a model object for each of ten thousand keys would cost a second.
+        self._changes: list[dict[str, Any]] = []
 
     @property
     def number(self) -> int:
@@ -58,17 +59,18 @@ class OpenRevision:
         before: dict[str, Any] | None,
         after: dict[str, Any] | None,
     ) -> None:
-        row = ChangeRow(
-            revision=self.number,
-            seq=len(self._changes),
-            tenant=tenant,
-            kind=kind,
-            name=name,
-            verb=verb,
-            before=before,
-            after=after,
+        self._changes.append(
+            {
+                "revision": self.number,
+                "seq": len(self._changes),
+                "tenant": tenant,
+                "kind": kind,
+                "name": name,
+                "verb": verb,
+                "before": before,
+                "after": after,
+            }
         )
-        self._changes.append(row)
 
     def finish(self) -> int:
         """The revision that is current afterwards: this one, or the old one if nothing changed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import insert, text
 from sqlalchemy.orm import defer
@@ -28,13 +29,18 @@ def read_head(session: Session) -> Version:
 
 
 def write(
-    session: Session, revision: int, time: datetime, actor: str, source: str, changes: Sequence[ChangeRow]
+    session: Session,
+    revision: int,
+    time: datetime,
+    actor: str,
+    source: str,
+    changes: Sequence[dict[str, Any]],
 ) -> None:
     connection = session.connection()
     connection.execute(text("UPDATE config_head SET revision = :revision"), {"revision": revision})
     row = {"revision": revision, "time": time, "actor": actor, "source": source}
     connection.execute(insert(RevisionRow), row)
-    connection.execute(insert(ChangeRow), [change.model_dump() for change in changes])
+    connection.execute(insert(ChangeRow), changes)
     connection.execute(text("SELECT pg_notify('headgate_config', :revision)"), {"revision": str(revision)})
 
 

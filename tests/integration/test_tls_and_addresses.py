@@ -17,6 +17,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -71,7 +72,7 @@ class Deployment:
     environment: dict[str, str]
 
 
-def _cli(environment: dict[str, str], *arguments: str) -> list[dict[str, str]]:
+def _cli(environment: dict[str, str], *arguments: str) -> list[dict[str, Any]]:
     done = subprocess.run(
         [headgate_command(), *arguments, "-o", "json"],
         env=environment,
@@ -80,7 +81,7 @@ def _cli(environment: dict[str, str], *arguments: str) -> list[dict[str, str]]:
         timeout=30,
         check=True,
     )
-    items: list[dict[str, str]] = json.loads(done.stdout)["items"]
+    items: list[dict[str, Any]] = json.loads(done.stdout)["items"]
     return items
 
 
@@ -95,8 +96,15 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         HEADGATE_CONTROL_PLANE=f"localhost:{grpc_port}",
         HEADGATE_STATE=str(folder / "state"),
     )
-    tls = ["--tls-cert", certificate, "--tls-key", key_file]
-    plane = [sys.executable, "-m", "control_plane", "--grpc", f"127.0.0.1:{grpc_port}", *tls]
+    tls: list[str | Path] = ["--tls-cert", certificate, "--tls-key", key_file]
+    plane: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "control_plane",
+        "--grpc",
+        f"127.0.0.1:{grpc_port}",
+        *tls,
+    ]
     plane += ["--embedded-postgres", folder / "postgres", "--ready-file", folder / "plane.json"]
     with ChildProcess(plane, folder / "plane.log", environment) as control_plane:
         control_plane.wait_for_file(folder / "plane.json")
@@ -108,7 +116,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
         key = _cli(environment, "key", "create", "app")[0]["secret"]
         http_port = free_port()
         # The first address answers nothing: the proxy goes on to the second.
-        proxy = [sys.executable, "-m", "proxy", "--region", "eu", *tls, "--workers", "2"]
+        proxy: list[str | Path] = [sys.executable, "-m", "proxy", "--region", "eu", *tls, "--workers", "2"]
         proxy += ["--control-plane", f"localhost:{nobody}", f"localhost:{grpc_port}"]
         proxy += ["--http", f"127.0.0.1:{http_port}", "--ops", "127.0.0.1:0"]
         proxy += ["--state", folder / "proxy", "--ready-file", folder / "proxy.json"]

@@ -13,6 +13,7 @@ import resource
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import grpc
 import uvloop
@@ -28,7 +29,7 @@ UNDER_WAY = 4
 def _send(address: str, token: str, streams: int, batches: int) -> None:
     async def one(stream: int) -> None:
         async with grpc.aio.insecure_channel(address) as channel:
-            call = channel.stream_stream(
+            call: Any = channel.stream_stream(
                 "/headgate.v1.UsageService/Report",
                 request_serializer=lambda request: request,
                 response_deserializer=usage_pb2.ReportResponse.FromString,
@@ -78,7 +79,7 @@ async def _measure(folder: Path, streams: int, batches: int) -> None:
             used = _cpu() - before
             total = streams * batches * BATCH
             print(
-                f"control plane: {used / total * 1e6:.1f} µs CPU a record, so {total / used:,.0f} records/s a core"
+                f"control plane: {used / total * 1e6:.1f} µs CPU a record: {total / used:,.0f} records/s a core"
             )
             print(f"transactions: {replica.control_plane.ingest.transactions_total}")
     finally:

@@ -210,16 +210,17 @@ async def test_the_fleet_is_for_global_tokens(database: Secret) -> None:
 
 async def test_health_needs_no_token_and_an_unknown_method_is_not_implemented(database: Secret) -> None:
     async with Replica.running(database) as replica, grpc.aio.insecure_channel(replica.address) as channel:
-        check = channel.unary_unary("/grpc.health.v1.Health/Check")
+        check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
         assert await check(b"") == b"\x08\x01"
+        nothing: Any = channel.unary_unary("/headgate.v1.AdminService/Nothing")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await channel.unary_unary("/headgate.v1.AdminService/Nothing")(b"")
+            await nothing(b"")
         assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
 
 
 async def test_a_message_over_the_limit_is_refused(database: Secret) -> None:
     async with Replica.running(database) as replica, grpc.aio.insecure_channel(replica.address) as channel:
-        call = channel.unary_unary("/headgate.v1.AdminService/ApplyResources")
+        call: Any = channel.unary_unary("/headgate.v1.AdminService/ApplyResources")
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call(bytes(17 * 1024 * 1024))
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -35,7 +35,7 @@ async def get(client: Client, kind: str, name: str, tenant: str = "") -> admin_p
     return answer
 
 
-async def listed(client: Client, **request: str) -> list[str]:
+async def listed(client: Client, **request: Any) -> list[str]:
     answer = await client.call("ListResources", admin_pb2.ListResourcesRequest(**request))
     views = [view.resource for view in answer.resources]
     return [f"{v.WhichOneof('spec')}/{getattr(v, v.WhichOneof('spec')).name}" for v in views]

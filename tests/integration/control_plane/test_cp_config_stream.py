@@ -257,7 +257,8 @@ async def test_a_lost_notification_costs_two_seconds_not_the_truth(database: Sec
         )
         query(
             database,
-            "INSERT INTO change SELECT revision, 0, 'default', 'provider', 'openai', 'changed' FROM config_head",
+            "INSERT INTO change SELECT revision, 0, 'default', 'provider', 'openai', 'changed' "
+            "FROM config_head",
         )
         ((revision,),) = query(database, "SELECT revision FROM config_head")
         await replica.published(revision, timeout_seconds=4.0)

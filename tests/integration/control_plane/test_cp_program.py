@@ -10,6 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -42,7 +43,8 @@ def test_it_starts_serves_survives_kill_and_stops(tmp_path: Path) -> None:
     try:
         assert (tmp_path / "ready.json").stat().st_mode & 0o777 == 0o600
         with grpc.insecure_channel(ready["grpc"]) as channel:
-            assert channel.unary_unary("/grpc.health.v1.Health/Check")(b"", timeout=5) == b"\x08\x01"
+            check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
+            assert check(b"", timeout=5) == b"\x08\x01"
         assert fetch(f"{ready['ops']}/livez")[0] == 200
         assert fetch(f"{ready['ops']}/readyz") == (200, "ready\n")
         assert fetch(f"{ready['ops']}/nothing")[0] == 404

@@ -49,7 +49,7 @@ async def test_records_and_roll_ups_give_the_same_report(database: Secret) -> No
         ]
         await stream.report(records)
         owner = await replica.owner()
-        # Both edges lie inside an hour. The window is over a day for the first, two under a day for the second.
+        # Both edges lie inside an hour. One window is over a day; it is made of two that are under a day.
         start, middle, end = NOW_MS - 40 * HOUR_MS - 1_234_567, NOW_MS - 20 * HOUR_MS, NOW_MS + 1
         rolled = await usage(owner, "key", since_ms=start, until_ms=end)
         parts = [

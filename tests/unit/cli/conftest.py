@@ -24,11 +24,13 @@ class Outcome:
 
     @property
     def document(self) -> dict[str, Any]:
-        return json.loads(self.out)
+        document: dict[str, Any] = json.loads(self.out)
+        return document
 
     @property
     def items(self) -> list[dict[str, Any]]:
-        return self.document["items"]
+        items: list[dict[str, Any]] = self.document["items"]
+        return items
 
 
 @pytest.fixture

@@ -258,7 +258,7 @@ def call_view(request_id: str) -> admin_pb2.CallView:
 
 def serve(admin: FakeAdmin, address: str) -> tuple[grpc.Server, int]:
     server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
-    admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)
+    admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)  # type: ignore[no-untyped-call]
     port = server.add_insecure_port(address)
     server.start()
     return server, port

@@ -42,7 +42,7 @@ def test_yaml_has_the_same_content_as_json(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_csv_has_a_header_and_empty_fields_for_null(capsys: pytest.CaptureFixture[str]) -> None:
-    items = [{"model": 'a,"b', "cost_usd": None}, {"model": "c", "cost_usd": "0.1"}]
+    items: list[dict[str, object]] = [{"model": 'a,"b', "cost_usd": None}, {"model": "c", "cost_usd": "0.1"}]
     render.show(Result("Usage", ("model", "cost_usd"), items, UsageOutput.CSV))
     assert capsys.readouterr().out == 'model,cost_usd\r\n"a,""b",\r\nc,0.1\r\n'
 

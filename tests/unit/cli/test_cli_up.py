@@ -62,7 +62,8 @@ def ready(state: Path) -> dict[str, object]:
     file = state.with_suffix(".ready")
     until(file.exists)
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    return json.loads(file.read_text())
+    document: dict[str, object] = json.loads(file.read_text())
+    return document
 
 
 def stop(process: subprocess.Popen[str], number: int = signal.SIGTERM) -> tuple[int, str, str]:
@@ -143,7 +144,7 @@ def test_a_child_that_dies_is_started_again_on_the_same_ports(start: Start, stat
     for count in (1, 2):
         pid, _, _ = starts(state)[-1]
         os.kill(int(pid), signal.SIGKILL)
-        until(lambda count=count: len(starts(state)) == count + 1)
+        until(lambda: len(starts(state)) == count + 1)  # noqa: B023 - called before the next turn
         until(lambda: (state / "run" / "proxy.json").exists())
     _, http, ops = starts(state)[-1]
     assert f"http://{http}" == document["http"]

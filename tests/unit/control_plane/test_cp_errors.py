@@ -15,7 +15,7 @@ from control_plane.rpc.errors import _STATUS, MAX_PROBLEMS_BYTES, PROBLEMS_METAD
 INTERNAL = {"Poison", "Inconsistent", "EmbeddedPostgresError"}
 
 
-def subclasses(of: type) -> set[type]:
+def subclasses(of: type[object]) -> set[type[object]]:
     return {of, *(found for child in of.__subclasses__() for found in subclasses(child))}
 
 
