@@ -171,6 +171,11 @@ def _rolled(question: Question) -> str:
     """  # noqa: S608 - names checked by _check
 
 
+def _ms(value: float | None) -> float | None:
+    """To a tenth: buckets and clocks are no finer."""
+    return None if value is None else round(float(value), 1)
+
+
 def _row(question: Question, row: Any) -> UsageRow:
     if "latency_histogram" in row:
         latency, first_token = row["latency_histogram"] or (), row["first_token_histogram"] or ()
@@ -191,7 +196,7 @@ def _row(question: Question, row: Any) -> UsageRow:
         reasoning_tokens=int(row["reasoning_tokens"] or 0),
         cost_picousd=int(cost) if cost is not None else None,
         unpriced_attempts=int(row["unpriced_attempts"] or 0),
-        p50_ms=p50,
-        p95_ms=p95,
-        first_token_p50_ms=first_p50,
+        p50_ms=_ms(p50),
+        p95_ms=_ms(p95),
+        first_token_p50_ms=_ms(first_p50),
     )
