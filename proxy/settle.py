@@ -76,10 +76,9 @@ class Settlement:
         attempt.exchange.abort()
         if not attempt.settled:
             if attempt.failure is None:
-                attempt.failure = AttemptFailed(
-                    usage_pb2.REASON_CLIENT_LEFT, outcome=usage_pb2.OUTCOME_CANCELLED
-                )
-            self._settle(call, attempt, final=True, client_status=499)
+                attempt.failure = _failure_when_left(attempt)
+            left = attempt.failure is not None and attempt.failure.reason == usage_pb2.REASON_CLIENT_LEFT
+            self._settle(call, attempt, final=True, client_status=499 if left else 200)
 
     def overhead_seconds(self, call: Call) -> float:
         return max(0.0, time.monotonic() - call.started_at - call.upstream_seconds)
@@ -195,6 +194,17 @@ class Settlement:
                     b"null" if cost is None else b"%d" % cost,
                 )
             )
+
+
+def _failure_when_left(attempt: Attempt) -> AttemptFailed | None:
+    """What an attempt is when its client leaves before the end: SDKs close on an error event, and some
+    on the finish, so what the provider had said by then decides."""
+    stream = attempt.exchange.stream
+    if stream is not None and stream.error is not None:
+        return stream.error
+    if stream is not None and stream.finished and stream.usage is not None:
+        return None
+    return AttemptFailed(usage_pb2.REASON_CLIENT_LEFT, outcome=usage_pb2.OUTCOME_CANCELLED)
 
 
 def _cost_of(attempt: Attempt, tokens: Tokens) -> tuple[int | None, bool]:

@@ -5,6 +5,7 @@ The provider's ledger file keeps everything for the last test, which compares it
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import openai
 import pytest
 
 from tests.integration.proxy.gateway import Gateway
-from tests.integration.proxy.gateway_manifest import manifest
+from tests.integration.proxy.gateway_manifest import EXPIRED, manifest
 from tests.support.fake_provider import FakeProvider
 from tests.support.processes import start_headgate
 from tests.support.sockets import refused_port
@@ -36,6 +37,11 @@ def shared_gateway(folder: Path) -> Iterator[Gateway]:
         dead_url = f"http://127.0.0.1:{nobody.getsockname()[1]}/v1"
         with start_headgate(folder, manifest(provider.base_url, dead_url)) as headgate:
             gateway = Gateway(headgate, provider)
+            # Its second may not be over yet.
+            deadline = time.monotonic() + 10
+            while gateway.get("/v1/models", key=EXPIRED).status != 401:
+                assert time.monotonic() < deadline, "the key that lives for a second does not expire"
+                time.sleep(0.05)
             yield gateway
             gateway.close()
 
