@@ -31,6 +31,7 @@ from control_plane.rpc.fleet import FleetCalls
 from control_plane.rpc.guard import Guard
 from control_plane.rpc.health import Health
 from control_plane.rpc.keys import KeyCalls
+from control_plane.rpc.reflection import reflection_handlers
 from control_plane.rpc.resources import ResourceCalls
 from control_plane.rpc.server import listen, make_server, service_handlers
 from control_plane.rpc.tokens import TokenCalls
@@ -67,7 +68,7 @@ class ControlPlane:
         self.metrics = Metrics()
         self.vault = Vault(settings.kek)
         self.revisions = Revisions()
-        self.publisher = Publisher(self.database, self.vault, now)
+        self.publisher = Publisher(self.database, self.vault, self.revisions, now)
         # A name that no other replica has; a restarted one is another.
         replica = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
         self.fleet = Fleet(self.database, replica, now)
@@ -88,7 +89,10 @@ class ControlPlane:
     def _make_server(self) -> grpc.aio.Server:
         guard = Guard(self.authenticator, self.metrics)
         handlers = service_handlers(guard, self._implementations())
-        return make_server([*handlers, self.health.handler(guard)])
+        handlers.append(self.health.handler(guard))
+        if self.settings.grpc_reflection:
+            handlers.extend(reflection_handlers(guard))
+        return make_server(handlers)
 
     def _implementations(self) -> dict[str, Callable[..., Any]]:
         database, now = self.database, self._now

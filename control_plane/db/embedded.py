@@ -13,8 +13,11 @@ import contextlib
 import fcntl
 import logging
 import os
+import shutil
 import signal
 import subprocess
+import sys
+import tempfile
 import time
 import warnings
 from pathlib import Path
@@ -29,8 +32,11 @@ WATCH_SECONDS = 0.25
 STOP_TIMEOUT_SECONDS = 10
 # Between attempts to bring a dead server back.
 RESTART_PAUSE_SECONDS = 1.0
-# A crash leaves orphans that hold the shared memory for a moment; a new server refuses to start meanwhile.
-START_ATTEMPTS = 5
+# Recovery after a crash is part of it.
+START_TIMEOUT_SECONDS = 120
+# A Unix socket's path has at most 107 bytes; the socket's own name is 15 of them.
+MAX_SOCKET_FOLDER_CHARACTERS = 90
+LOG_TAIL_CHARACTERS = 2_000
 PASS_THROUGH = 0o011
 
 # Fewer and cheaper than the defaults: one small machine, one application.
@@ -41,6 +47,17 @@ shared_buffers = 64MB
 wal_compression = on
 max_wal_size = 512MB
 log_min_messages = warning
+"""
+
+
+# Becomes another user, then the command that follows.
+_AS_USER = """
+import os, pwd, sys
+user = pwd.getpwnam(sys.argv[1])
+os.initgroups(user.pw_name, user.pw_gid)
+os.setgid(user.pw_gid)
+os.setuid(user.pw_uid)
+os.execv(sys.argv[2], sys.argv[2:])
 """
 
 
@@ -60,10 +77,9 @@ class EmbeddedPostgres:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._lock = _try_lock(self._folder / "postgres.lock")
         try:
-            server = self._start_server()
+            return self._start_server()
         except (OSError, subprocess.SubprocessError, RuntimeError, AssertionError) as error:
             raise EmbeddedPostgresError(f"PostgreSQL in {self.data} did not start: {error}") from error
-        return Secret(str(server.get_uri()))
 
     @property
     def is_owner(self) -> bool:
@@ -108,7 +124,8 @@ class EmbeddedPostgres:
         os.close(self._lock)
         self._lock = None
 
-    def _start_server(self) -> Any:
+    def _start_server(self) -> Secret:
+        """Prepare the folder, start the server unless it runs, wait until it is ready."""
         if self._server is None:
             self._server = self._make_server()
         with self._kept_modes():
@@ -116,15 +133,47 @@ class EmbeddedPostgres:
             if self.pid() is None:
                 self._clear_away()
                 self._write_settings()
-            for attempt in range(1, START_ATTEMPTS + 1):
-                try:
-                    self._server.ensure_postgres_running()
-                    break
-                except (subprocess.SubprocessError, AssertionError):
-                    if attempt == START_ATTEMPTS:
-                        raise
-                    time.sleep(0.1 * attempt)
-        return self._server
+                self._run_pg_ctl()
+        return Secret(f"postgresql://postgres@/postgres?host={self._wait_until_ready()}")
+
+    def _run_pg_ctl(self) -> None:
+        user = self._server.system_user
+        sockets = self._socket_folder(user)
+        command = [str(self._server.bin_path / "pg_ctl"), "-D", str(self.data), "-l", str(self.data / "log")]
+        command += ["-w", "-t", str(START_TIMEOUT_SECONDS), "-o", f"-h '' -k '{sockets}'", "start"]
+        if user is not None:
+            # Not by subprocess's `user`: that forks, and a fork of a process with gRPC's threads crashes.
+            command = [sys.executable, "-I", "-S", "-c", _AS_USER, user, *command]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, check=False)  # noqa: S603
+        if done.returncode != 0:
+            with contextlib.suppress(OSError):
+                tail = (self.data / "log").read_text("utf-8", "replace")[-LOG_TAIL_CHARACTERS:]
+                log.error("PostgreSQL's log", extra={"data": {"tail": tail}})
+            raise RuntimeError(f"pg_ctl ended with {done.returncode}; see {self.data / 'log'}")
+
+    def _socket_folder(self, user: str | None) -> Path:
+        """The data folder; where its path is too long for a socket, one in /tmp that is remembered."""
+        if len(str(self.data)) <= MAX_SOCKET_FOLDER_CHARACTERS:
+            return self.data
+        remembered = self._folder / "postgres.sockets"
+        folder = Path(remembered.read_text("utf-8")) if remembered.exists() else None
+        if folder is None or not folder.is_dir():
+            folder = Path(tempfile.mkdtemp(prefix="headgate-"))
+            remembered.write_text(str(folder), "utf-8")
+        if user is not None:
+            shutil.chown(folder, user)
+        return folder
+
+    def _wait_until_ready(self) -> str:
+        """The folder of its socket, once postmaster.pid says that it takes connections."""
+        deadline = time.monotonic() + START_TIMEOUT_SECONDS
+        while time.monotonic() < deadline:
+            with contextlib.suppress(OSError):
+                lines = (self.data / "postmaster.pid").read_text("ascii").splitlines()
+                if len(lines) >= 8 and lines[7].strip() == "ready":
+                    return lines[4]
+            time.sleep(0.02)
+        raise RuntimeError(f"not ready after {START_TIMEOUT_SECONDS} s; see {self.data / 'log'}")
 
     def _clear_away(self) -> None:
         """After a crash: wait for the last orphans, then drop the lock file of a server that is gone.

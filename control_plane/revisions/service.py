@@ -29,6 +29,20 @@ class Revisions:
     def begin(self, session: Session, actor: str, source: str, now: datetime) -> OpenRevision:
         return OpenRevision(session, self.lock(session), actor, source, now)
 
+    def follow(self, session: Session, served: Version, now: datetime) -> bool:
+        """A proxy serves `served`: if this database never got that far in that epoch, it was restored.
+
+        It then begins a new epoch, so that what it says counts as newer. True if it did.
+        """
+        head = store.read_head(session)
+        if head.epoch != served.epoch or head.revision >= served.revision:
+            return False
+        head = self.lock(session)
+        if head.epoch != served.epoch:
+            return False  # another replica was first
+        store.renew_epoch(session, max(int(now.timestamp() * 1000), head.epoch + 1))
+        return True
+
     def list(self, session: Session, tenant: str | None, before: int, limit: int) -> list[Revision]:
         return store.list_page(session, tenant, before, limit)
 

@@ -28,6 +28,12 @@ def read_head(session: Session) -> Version:
     return Version(row.epoch, row.revision)
 
 
+def renew_epoch(session: Session, epoch: int) -> None:
+    connection = session.connection()
+    connection.execute(text("UPDATE config_head SET epoch = :epoch"), {"epoch": epoch})
+    connection.execute(text("SELECT pg_notify('headgate_config', 'epoch')"))
+
+
 def write(
     session: Session,
     revision: int,

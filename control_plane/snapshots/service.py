@@ -17,6 +17,7 @@ from sqlmodel import Session
 from control_plane.db.database import Database
 from control_plane.errors import DatabaseAway, QueryTooLong
 from control_plane.revisions.model import Version
+from control_plane.revisions.service import Revisions
 from control_plane.secrets.vault import Vault
 from control_plane.snapshots.builder import Builder, Built
 from control_plane.snapshots.errors import Inconsistent, NoSnapshot
@@ -33,8 +34,11 @@ KEPT_SNAPSHOTS = 16
 
 
 class Publisher:
-    def __init__(self, database: Database, vault: Vault, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, vault: Vault, revisions: Revisions, now: Callable[[], datetime]
+    ) -> None:
         self._database = database
+        self._revisions = revisions
         self._vault = vault
         self._builder = Builder(vault)
         self._now = now
@@ -81,6 +85,20 @@ class Publisher:
             await wait_at_most(self._wake, CHECK_SECONDS)
             self._wake.clear()
             await self.refresh()
+
+    async def follow(self, served: Version) -> None:
+        """A proxy serves a version that is newer than what is published here: catch up, or begin anew."""
+        now = self._now()
+        try:
+            is_new = await self._database.run(lambda session: self._revisions.follow(session, served, now))
+        except (DatabaseAway, QueryTooLong):
+            return
+        if is_new:
+            log.critical(
+                "the database is older than what a proxy serves: restored? A new epoch begins",
+                extra={"data": {"served": str(served)}},
+            )
+        await self.refresh()
 
     async def refresh(self) -> None:
         """Publish what is newest, if that is possible now; remember why not, if not."""

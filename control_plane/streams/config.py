@@ -73,15 +73,11 @@ class ConfigStreams:
     async def _begin(self, hello: config_pb2.ProxyHello, proxy: Proxy) -> WatchSession:
         newest = self._publisher.require()
         served = _version(hello.version) if hello.HasField("version") else None
+        if served is not None and served.epoch == newest.version.epoch and served > newest.version:
+            await self._publisher.follow(served)
         base = await self._base_view(served, proxy)
         if served is not None:
             proxy.acked = served
-        # A version that this database does not know, of an epoch that it has left, is no reason to wait.
-        if served is not None and served.epoch > newest.version.epoch:
-            log.warning(
-                "a proxy serves a newer epoch than this database has",
-                extra={"data": {"proxy": proxy.name, "serves": str(served)}},
-            )
         return WatchSession(self._updates, served, base)
 
     async def _base_view(self, served: Version | None, proxy: Proxy) -> View | None:

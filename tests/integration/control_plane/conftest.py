@@ -6,6 +6,7 @@ Tests are coroutines. All run in one event loop: gRPC's asyncio part does not su
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import os
 import shutil
@@ -21,6 +22,9 @@ from control_plane.db.embedded import EmbeddedPostgres
 from control_plane.db.migrate import migrate
 from headgate.rules.credentials import Secret
 from tests.integration.control_plane.replica import database_url, start_postgres
+
+# As the program does it. initdb is forked before there is a server, but the tests share one process.
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
 
 TEMPLATE = "headgate_template"
 
@@ -42,17 +46,35 @@ def _runner(config: Any) -> asyncio.Runner:
     return runner
 
 
+@contextlib.contextmanager
+def open_folder() -> Iterator[Path]:
+    """Not below pytest's own folder: each new run of pytest closes that to others, and as root the
+    server is another user."""
+    folder = Path(tempfile.mkdtemp(prefix="headgate-tests-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    with open_folder() as path:
+        yield path
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[tuple[EmbeddedPostgres, Secret]]:
-    # Not below pytest's own folder, whose old ones are removed by whichever run comes next.
-    folder = Path(tempfile.mkdtemp(prefix="headgate-tests-"))
-    embedded, url = start_postgres(folder)
-    with psycopg.connect(url.text, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {TEMPLATE}".encode())
-    migrate(database_url(url, TEMPLATE))
-    yield embedded, url
-    embedded.stop()
-    shutil.rmtree(folder)
+    with open_folder() as path:
+        embedded, url = start_postgres(path)
+        with psycopg.connect(url.text, autocommit=True) as connection:
+            # Databases come and go with every test; none of them has to survive a power cut.
+            connection.execute("ALTER SYSTEM SET fsync = off")
+            connection.execute("SELECT pg_reload_conf()")
+            connection.execute(f"CREATE DATABASE {TEMPLATE}".encode())
+        migrate(database_url(url, TEMPLATE))
+        yield embedded, url
+        embedded.stop()
 
 
 @pytest.fixture
@@ -68,8 +90,8 @@ def database(postgres: tuple[EmbeddedPostgres, Secret]) -> Iterator[Secret]:
 
 
 @pytest.fixture
-def own_postgres(tmp_path: Path) -> Iterator[tuple[EmbeddedPostgres, Secret]]:
+def own_postgres(folder: Path) -> Iterator[tuple[EmbeddedPostgres, Secret]]:
     """A server that a test may crash."""
-    embedded, url = start_postgres(tmp_path)
+    embedded, url = start_postgres(folder)
     yield embedded, url
     embedded.stop()

@@ -78,9 +78,7 @@ async def _measure(folder: Path, streams: int, batches: int) -> None:
                 await asyncio.sleep(0.05)
             used = _cpu() - before
             total = streams * batches * BATCH
-            print(
-                f"plane: {used / total * 1e6:.1f} µs CPU a record, {total / used:,.0f} records/s a core"
-            )
+            print(f"plane: {used / total * 1e6:.1f} µs CPU a record, {total / used:,.0f} records/s a core")
             print(f"transactions: {replica.control_plane.ingest.transactions_total}")
     finally:
         embedded.stop()

@@ -224,3 +224,19 @@ async def test_a_message_over_the_limit_is_refused(database: Secret) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call(bytes(17 * 1024 * 1024))
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
+
+
+async def test_reflection_is_served_only_where_it_is_asked_for(database: Secret) -> None:
+    path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo"
+    async with Replica.running(database) as replica, grpc.aio.insecure_channel(replica.address) as channel:
+        assert await channel.stream_stream(path)().code() is grpc.StatusCode.UNIMPLEMENTED
+    running = Replica.running(database, grpc_reflection=True)
+    async with running as replica, grpc.aio.insecure_channel(replica.address) as channel:
+        call: Any = channel.stream_stream(path)()
+        await call.write(b"\x3a\x00")  # list_services: ""
+        assert b"headgate.v1.AdminService" in await call.read()
+        await call.write(b"\x22\x18headgate.v1.AdminService")  # file_containing_symbol
+        assert b"headgate/v1/resources.proto" in await call.read()
+        await call.write(b"\x22\x07nothing")
+        assert b"not known here" in await call.read()
+        await call.done_writing()

@@ -262,3 +262,18 @@ async def test_a_lost_notification_costs_two_seconds_not_the_truth(database: Sec
         )
         ((revision,),) = query(database, "SELECT revision FROM config_head")
         await replica.published(revision, timeout_seconds=4.0)
+
+
+async def test_a_database_that_was_restored_begins_a_new_epoch_and_is_followed(database: Secret) -> None:
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        token = await replica.proxy_token()
+        await replica.published((await owner.apply(PROVIDER)).revision)
+        ((epoch, revision),) = query(database, "SELECT epoch, revision FROM config_head")
+        proxy = ScriptedProxy(replica.client(token))
+        proxy.version = config_pb2.Version(epoch=epoch, revision=revision + 7)
+        await proxy.hello()
+        update = await proxy.accept()
+        assert not update.HasField("base")
+        assert (update.version.epoch > epoch, update.version.revision) == (True, revision)
+        assert set(proxy.entries) == {("provider", "default", "openai")}

@@ -38,10 +38,10 @@ def fetch(url: str) -> tuple[int, str]:
         return error.code, ""
 
 
-def test_it_starts_serves_survives_kill_and_stops(tmp_path: Path) -> None:
-    process, ready = start(tmp_path)
+def test_it_starts_serves_survives_kill_and_stops(folder: Path) -> None:
+    process, ready = start(folder)
     try:
-        assert (tmp_path / "ready.json").stat().st_mode & 0o777 == 0o600
+        assert (folder / "ready.json").stat().st_mode & 0o777 == 0o600
         with grpc.insecure_channel(ready["grpc"]) as channel:
             check: Any = channel.unary_unary("/grpc.health.v1.Health/Check")
             assert check(b"", timeout=5) == b"\x08\x01"
@@ -50,14 +50,14 @@ def test_it_starts_serves_survives_kill_and_stops(tmp_path: Path) -> None:
         assert fetch(f"{ready['ops']}/nothing")[0] == 404
         assert "headgate_control_plane_config_revision 0.0" in fetch(f"{ready['ops']}/metrics")[1]
         process.end_now()
-        process, again = start(tmp_path)
+        process, again = start(folder)
         assert again["pid"] != ready["pid"]
         started = time.monotonic()
         assert process.stop() == 0
         assert time.monotonic() - started < 5
     finally:
         process.end_now()
-    lines = (tmp_path / "log").read_text().splitlines()
+    lines = (folder / "log").read_text().splitlines()
     assert lines
     assert all(isinstance(json.loads(line), dict) for line in lines)
     assert KEK not in "\n".join(lines)
@@ -89,15 +89,15 @@ def test_it_refuses_to_start_and_says_what_to_do(
     assert hint in done.stderr
 
 
-def test_a_signal_while_it_waits_for_a_database_ends_it(tmp_path: Path) -> None:
+def test_a_signal_while_it_waits_for_a_database_ends_it(folder: Path) -> None:
     environment = clean_environment(HEADGATE_DATABASE_URL="postgresql://u:p4ssw0rd@127.0.0.1:1/x")
-    process = ChildProcess([*COMMAND, "--grpc", "127.0.0.1:0"], tmp_path / "log", environment, REPOSITORY)
+    process = ChildProcess([*COMMAND, "--grpc", "127.0.0.1:0"], folder / "log", environment, REPOSITORY)
     try:
         deadline = time.monotonic() + 15
         while "waiting for the database" not in process.log_tail() and time.monotonic() < deadline:
             time.sleep(0.05)
         process.signal(signal.SIGTERM)
         assert process.wait(10) == 0
-        assert "p4ssw0rd" not in (tmp_path / "log").read_text()
+        assert "p4ssw0rd" not in (folder / "log").read_text()
     finally:
         process.end_now()
