@@ -19,10 +19,6 @@ from proxy.settings import MAX_STRUCTURAL_BYTES
 
 # A body up to this size is parsed without counting its brackets first: it cannot hold too many.
 _SURELY_FINE_BYTES = MAX_STRUCTURAL_BYTES
-# Escapes that can spell the letters and underscores of a member's name; a body with one is looked at
-# token by token. (`\u00e9` in a text cannot.)
-_ESCAPED_LETTERS = (b"\\u006", b"\\u007", b"\\u005")
-
 _REQUIRED: dict[str, tuple[str, type | tuple[type, ...]]] = {
     "chat.completions": ("messages", list),
     "embeddings": ("input", (str, list)),
@@ -118,9 +114,10 @@ def _model_span(body: bytes, document: dict[str, Any]) -> tuple[int, int] | None
     """The span of the model's value; None if tokens must be looked at. Raises on duplicates.
 
     Every top-level name stands in the body once, in quotes and without escaped letters: then each of them
-    is the top-level key itself, and none is there twice. Anything less clear is decided by `members`.
+    is the top-level key itself, and none is there twice. (Escapes from \\u0050 to \\u007f could spell a name;
+    `\\u00e9` in a text cannot.) Anything less clear is decided by `members`.
     """
-    clear = not any(escape in body for escape in _ESCAPED_LETTERS)
+    clear = b"\\u006" not in body and b"\\u007" not in body and b"\\u005" not in body
     if clear:
         for name in document:
             if body.count(_quoted(name)) > 1:
