@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
-from tests.perf import accounting, measures, paced, usage_report
+from tests.perf import accounting, measures, paced, pinning, usage_report
 from tests.perf.figures import Figures
 from tests.perf.ingest import BATCH_RECORDS, RECORDS, measure_ingest
 from tests.perf.load import LoadFailed, run_load
@@ -106,9 +106,13 @@ class Rounds:
 
     def start_all(self) -> None:
         """Start every system for the load rounds and warm it; one that does not start is left out."""
+        if pinning.possible():
+            pinning.leave_core_zero()
+            self._note(pinning.NOTE)
         for key, system in list(self._systems.items()):
             try:
                 system.start()
+                pinning.pin_system(system.measured_pids(), system.beside_pids())
                 run_load(system.target(), 1, self._scratch)
             except FAILURES as error:
                 self._note(f"{key} is left out: {error}")
@@ -118,6 +122,7 @@ class Rounds:
     def stop_all(self) -> None:
         for system in self._systems.values():
             system.stop()
+        pinning.release()
 
     def requests(self) -> None:
         names = ("cpu_per_request_us", "rate_per_second", "beside_cpu_per_request_us")
