@@ -6,7 +6,7 @@ assignment. What is refused leaves everything as it was (P2). A version never go
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from headgate.v1 import config_pb2
 from proxy.config.compile import Compiler, ConfigRefused, EntryName, entry_name
@@ -79,6 +79,18 @@ class ConfigHolder:
         self.last_update = messages
         for listener in self.listeners:
             listener(snapshot)
+
+    def serialized(self) -> Iterator[bytes]:
+        """Pieces that concatenate to one serialised snapshot update: entry by entry, because a second
+        copy of 10,000 keys in one message would stay in the process as fragmented memory."""
+        if self.snapshot is None:
+            return
+        version = config_pb2.Version(
+            epoch=self.snapshot.version.epoch, revision=self.snapshot.version.revision
+        )
+        yield config_pb2.ConfigUpdate(version=version, nonce="whole", last=True).SerializeToString()
+        for entry in list(self.entries.values()):
+            yield config_pb2.ConfigUpdate(upserts=[entry]).SerializeToString()
 
     def whole(self) -> list[config_pb2.ConfigUpdate]:
         """What is served, as the messages of a snapshot update (for the disk, and for new workers)."""

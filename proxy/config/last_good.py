@@ -36,7 +36,7 @@ class LastGood:
         """Blocks; to be called from a thread. OSError if the disk does not take it."""
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        payload = b"".join(message.SerializeToString() for message in holder.whole())
+        payload = b"".join(holder.serialized())
         nonce = os.urandom(_NONCE_BYTES)
         sealed = AESGCM(self._key).encrypt(nonce, payload, _MAGIC)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
