@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 
 from headgate.v1 import usage_pb2
+from proxy.dialects.openai_errors import failure_in_answer
 from proxy.settings import MAX_EVENT_BYTES, MAX_PRELUDE_BYTES
 from proxy.upstream.failure import AttemptFailed, broken
 
@@ -149,8 +150,6 @@ class OpenAIStream:
 
     def _read(self, document: dict[str, Any]) -> bool:
         """Takes what matters from one event; False if the client must not see it."""
-        from proxy.dialects.openai_errors import failure_in_answer
-
         had_started = self.started
         choices = document.get("choices")
         error = document.get("error")

@@ -3,7 +3,7 @@
 The parser is httptools (llhttp in strict mode, as uvicorn runs it): it refuses conflicting lengths,
 folded headers and stray control characters; what it leaves open is refused here. One task per
 connection serves its requests one after the other, so a request costs no task of its own. Measured
-against aiohttp's low-level server doing the same: 33 µs a call instead of 72.
+in bare forwarding: 33 µs a call, against 72 with aiohttp's low-level server in front.
 """
 
 from __future__ import annotations
@@ -60,7 +60,6 @@ class ClientConnection(asyncio.Protocol):
         "_drain_waiter",
         "_fields",
         "_head_bytes",
-        "_idle",
         "_parser",
         "_queue",
         "_reading_paused",
