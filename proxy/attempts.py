@@ -12,18 +12,16 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import orjson
-
 from headgate.v1 import usage_pb2
 from proxy.config.model import ProviderKey, Target
-from proxy.dialects.openai_errors import failure_in_answer
-from proxy.dialects.openai_request import body_for
-from proxy.dialects.openai_stream import OpenAIStream
+from proxy.dialects.bridge import Bridge, Whole
+from proxy.dialects.choose import bridge_for
+from proxy.dialects.neutral.request import Unsupported
 from proxy.errors import CallError, spool_is_full
 from proxy.ids import Ids
 from proxy.upstream.deadlines import Deadlines
 from proxy.upstream.exchange import Exchange
-from proxy.upstream.failure import AttemptFailed, broken, reason_text
+from proxy.upstream.failure import AttemptFailed, reason_text
 from proxy.upstream.requests import UpstreamRequests
 from proxy.usage.account import Account
 from proxy.usage.spool import SpoolFull
@@ -41,8 +39,6 @@ MAX_WAIT_SECONDS = 10.0
 DEFAULT_COOL_DOWN_SECONDS = 1.0
 # A refused key is tried again after this: somebody may have mended it at the provider.
 REJECTED_COOL_DOWN_SECONDS = 30.0
-# Answers up to this size are parsed whole; larger ones are searched for their usage from the end.
-_PARSE_BYTES = 256 * 2**10
 
 
 @dataclass(slots=True)
@@ -55,10 +51,13 @@ class Attempt:
     provider_key: ProviderKey | None
     account: Account
     intent: bytes
+    bridge: Bridge
     exchange: Exchange
     started_at: float
     unix_ms: int
     failure: AttemptFailed | None = None
+    # Of a whole answer, once it is there.
+    whole: Whole | None = None
     usage: dict[str, object] | None = None
     service_tier: str = ""
     settled: bool = False
@@ -90,10 +89,12 @@ class Attempts:
             last_target = position + 1 == len(plan)
             if target.disabled or target.provider.disabled:
                 continue
-            if not target.provider.kind.supported:
-                failures.append((target, _unsupported(target)))
+            try:
+                bridge = bridge_for(call.asked, target, call.request_id, hold_end=call.inline_receipt)
+            except Unsupported as reason:
+                failures.append((target, _unsupported(target, reason)))
                 continue
-            attempt = await self._try_target(call, target, last_target, failures)
+            attempt = await self._try_target(call, target, bridge, last_target, failures)
             if attempt is not None:
                 return attempt
         raise _all_failed(call, failures)
@@ -102,6 +103,7 @@ class Attempts:
         self,
         call: Call,
         target: Target,
+        bridge: Bridge,
         last_target: bool,
         failures: list[tuple[Target, AttemptFailed]],
     ) -> Attempt | None:
@@ -115,7 +117,7 @@ class Attempts:
                         failures.append((target, _resting(resting_seconds)))
                     return None
                 await asyncio.sleep(resting_seconds)
-            attempt = await self._attempt(call, target, key)
+            attempt = await self._attempt(call, target, bridge, key)
             failure = attempt.failure
             if failure is None:
                 return attempt
@@ -139,17 +141,15 @@ class Attempts:
                 await asyncio.sleep(backoff)
         return None
 
-    async def _attempt(self, call: Call, target: Target, key: ProviderKey | None) -> Attempt:
+    async def _attempt(self, call: Call, target: Target, bridge: Bridge, key: ProviderKey | None) -> Attempt:
         """One upstream call, up to its answer, its first real event, or its failure."""
-        asked = call.asked
         settlement = self._settlement
         settlement.close_previous(call)
         now = time.monotonic()
         timeouts = call.route.timeouts
-        inline = call.options is not None and call.options.inline_receipt
         exchange = Exchange(
             self._loop,
-            OpenAIStream(hide_usage=not asked.wants_usage, hold_end=inline) if asked.stream else None,
+            bridge.stream(),
             total_deadline=call.deadline,
             first_token_seconds=timeouts.first_token_seconds,
             idle_seconds=timeouts.idle_seconds,
@@ -167,6 +167,7 @@ class Attempts:
             provider_key=key,
             account=account,
             intent=intent,
+            bridge=bridge,
             exchange=exchange,
             started_at=now,
             unix_ms=time.time_ns() // 1_000_000,
@@ -174,23 +175,21 @@ class Attempts:
         call.attempts.append(attempt)
         self._deadlines.add(exchange)
         try:
-            body = body_for(asked, target)
             remaining = call.deadline - now
             connect_seconds = min(timeouts.connect_seconds, max(remaining, 0.001))
-            await self._requests.send(
-                exchange, target, key, asked.operation, attempt_id, body, connect_seconds
-            )
+            await self._requests.send(exchange, target, key, bridge, attempt_id, connect_seconds)
             if not exchange.ready.done():
                 await exchange.ready
             if exchange.stale and exchange.failure is not None:
-                exchange = attempt.exchange = self._again(exchange)
+                exchange = attempt.exchange = self._again(exchange, bridge)
                 await self._requests.send(
-                    exchange, target, key, asked.operation, attempt_id, body, connect_seconds, fresh=True
+                    exchange, target, key, bridge, attempt_id, connect_seconds, fresh=True
                 )
                 await exchange.ready
             attempt.failure = exchange.failure if not exchange.streaming else None
             if attempt.failure is None and not exchange.streaming:
-                attempt.failure = _read_whole(attempt)
+                attempt.whole = whole = bridge.whole(exchange.body)
+                attempt.usage, attempt.service_tier = whole.usage, whole.service_tier
         except AttemptFailed as failure:
             attempt.failure = failure
         finally:
@@ -199,13 +198,12 @@ class Attempts:
                 self._deadlines.discard(exchange)
         return attempt
 
-    def _again(self, stale: Exchange) -> Exchange:
+    def _again(self, stale: Exchange, bridge: Bridge) -> Exchange:
         """The same exchange anew, its deadlines unchanged."""
         self._deadlines.discard(stale)
-        stream = stale.stream
         exchange = Exchange(
             self._loop,
-            OpenAIStream(hide_usage=stream.hide_usage, hold_end=stream.hold_end) if stream else None,
+            bridge.stream(),
             total_deadline=stale.total_deadline,
             first_token_seconds=0.0,
             idle_seconds=stale.idle_seconds,
@@ -249,52 +247,12 @@ class Attempts:
         return seconds <= MAX_WAIT_SECONDS and time.monotonic() + seconds < call.deadline
 
 
-def _read_whole(attempt: Attempt) -> AttemptFailed | None:
-    """Takes usage from a whole answer; a failure if it is none after all."""
-    exchange = attempt.exchange
-    body = exchange.body
-    if len(body) > _PARSE_BYTES:
-        # Embeddings and the like: the usage stands at the end, or at the front for some providers.
-        start = body.rfind(b'"usage"')
-        document = {"usage": _object_at(body, body.find(b"{", start)) if start >= 0 else None}
-        if body.lstrip()[:1] != b"{":
-            return broken(usage_pb2.REASON_PROTOCOL_ERROR, "the provider's answer is not a JSON object")
-    else:
-        try:
-            document = orjson.loads(body)
-        except (orjson.JSONDecodeError, RecursionError):
-            return broken(usage_pb2.REASON_PROTOCOL_ERROR, "the provider's answer is not JSON")
-        if not isinstance(document, dict):
-            return broken(usage_pb2.REASON_PROTOCOL_ERROR, "the provider's answer is not a JSON object")
-        if document.get("error"):
-            return failure_in_answer(document["error"])
-        tier = document.get("service_tier")
-        attempt.service_tier = tier if isinstance(tier, str) else ""
-    usage = document.get("usage")
-    attempt.usage = usage if isinstance(usage, dict) else None
-    return None
-
-
-def _object_at(body: bytes, start: int) -> object:
-    """The small flat-ish object that begins at `start`."""
-    depth = 0
-    for index in range(start, min(start + 4096, len(body))):
-        if body[index] == 0x7B:
-            depth += 1
-        elif body[index] == 0x7D:
-            depth -= 1
-            if depth == 0:
-                try:
-                    return orjson.loads(body[start : index + 1])
-                except orjson.JSONDecodeError:
-                    return None
-    return None
-
-
-def _unsupported(target: Target) -> AttemptFailed:
+def _unsupported(target: Target, reason: Unsupported) -> AttemptFailed:
+    """The target was passed over: it cannot do what the request asks for."""
     return AttemptFailed(
         usage_pb2.REASON_INVALID_REQUEST,
-        message=f"Calls to providers of kind {target.provider.kind.name!r} are not supported yet.",
+        message=f"{target.label} cannot answer this: {reason}.",
+        error={"param": reason.at},
     )
 
 
@@ -336,7 +294,11 @@ def _all_failed(call: Call, failures: list[tuple[Target, AttemptFailed]]) -> Cal
             extra={"attempts": tried},
         )
     if failure.reason == usage_pb2.REASON_INVALID_REQUEST and failure.status == 0:
-        return CallError(400, "not_supported_yet", failure.message, "model", extra={"attempts": tried})
+        # No provider was asked: the request has something that this target has no word for.
+        param = str(failure.error.get("param") or "model")
+        return CallError(
+            400, "no_capable_model", failure.message, param, headers=headers, extra={"attempts": tried}
+        )
     if 400 <= failure.status < 500:
         if failure.status == 429 and failure.retry_after_seconds is not None:
             headers["retry-after"] = str(max(1, round(failure.retry_after_seconds)))

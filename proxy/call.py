@@ -15,11 +15,13 @@ from proxy.attempts import Attempt, Attempts
 from proxy.auth import Authenticator
 from proxy.config.model import Key, Route, Snapshot
 from proxy.config.resolve import resolve
-from proxy.dialects.openai_request import OpenAIRequest, parse_request
+from proxy.dialects.asked import Asked
+from proxy.dialects.counting import COUNTING, uncounted
 from proxy.errors import CallError, internal, spool_is_full, unavailable
+from proxy.http.asking import read_request
 from proxy.http.options import Options, options_of
-from proxy.http.request import Request, require_json
-from proxy.http.responses import Raw, Streamed, error_response
+from proxy.http.request import Request
+from proxy.http.responses import Raw, Streamed, error_response, json_response
 from proxy.ids import Ids
 from proxy.logs import Log
 from proxy.metrics import Metrics
@@ -40,7 +42,7 @@ class Call:
     started_at: float
     snapshot: Snapshot
     key: Key
-    asked: OpenAIRequest
+    asked: Asked
     route: Route
     options: Options | None
     # By when the whole call must be answered.
@@ -52,6 +54,10 @@ class Call:
     upstream_seconds: float = 0.0
     # Sum over the settled attempts; None as soon as one of them is unpriced.
     cost_picousd: int | None = 0
+
+    @property
+    def inline_receipt(self) -> bool:
+        return self.options is not None and self.options.inline_receipt
 
 
 class Calls:
@@ -88,8 +94,7 @@ class Calls:
             snapshot, key = self.authenticate(request)
             if not self._settlement.has_room():
                 raise spool_is_full()
-            require_json(request)
-            asked = parse_request(operation, request.body)
+            asked = read_request(request, operation)
             options = options_of(request)
             route = resolve(snapshot, key, asked.model)
             plan = route.node.plan(self._random)
@@ -107,6 +112,8 @@ class Calls:
                 options,
                 started_at + total_seconds,
             )
+            if operation in COUNTING and (estimate := uncounted(asked, plan)) is not None:
+                return json_response(estimate, request_id.hex())
             attempt = await self._attempts.answer(call, plan)
             if attempt.exchange.streaming:
                 return await relay_stream(call, attempt, self._settlement)

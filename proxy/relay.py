@@ -11,11 +11,15 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from headgate.v1 import usage_pb2
-from proxy.dialects.openai_stream import OpenAIStream, error_event
+from proxy.dialects.sse import Stream
 from proxy.http.request import Request
-from proxy.http.responses import STATUS_LINES, Raw, Streamed
+from proxy.http.responses import STATUS_LINES, Raw, Streamed, speaks_anthropic
+from proxy.http.values import header_value
 from proxy.receipts import document
 from proxy.upstream.failure import reason_text
+
+# Characters of `x-headgate-left-out`: SDKs and proxies take heads of 8 KiB and more.
+MAX_LEFT_OUT_LENGTH = 1_000
 
 if TYPE_CHECKING:
     from proxy.attempts import Attempt
@@ -27,10 +31,14 @@ def whole_answer(call: Call, attempt: Attempt, settlement: Settlement) -> Raw:
     """Records the attempt and gives back the answer as the provider sent it."""
     exchange = attempt.exchange
     settlement.close(call, exchange.status)
+    whole = attempt.whole
     body = exchange.body
-    if call.options is not None and call.options.inline_receipt:
-        body = _with_receipt(body, _receipt(call))
     content_type = exchange.headers.get(b"content-type", b"application/json")
+    if whole is not None:
+        body = whole.body
+        content_type = whole.content_type or content_type
+    if call.inline_receipt and b"json" in content_type:
+        body = _with_receipt(body, _receipt(call))
     head = b"%bcontent-type: %b\r\n%b" % (
         STATUS_LINES[exchange.status],
         content_type,
@@ -76,8 +84,12 @@ async def relay_stream(call: Call, attempt: Attempt, settlement: Settlement) -> 
         raise ConnectionResetError("the client left")
     keep_alive = request.keep_alive and not request.http_1_0
     framing = b"transfer-encoding: chunked\r\n" if not request.http_1_0 else b""
-    head = b"%bcontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n%b%b%b\r\n" % (
+    content_type = b"text/event-stream; charset=utf-8\r\ncache-control: no-cache"
+    if stream is not None and stream.raw:
+        content_type = exchange.headers.get(b"content-type", b"application/octet-stream")
+    head = b"%bcontent-type: %b\r\n%b%b%b\r\n" % (
         STATUS_LINES[200],
+        content_type,
         framing,
         b"" if keep_alive else b"connection: close\r\n",
         _headers(call, attempt, settlement, cost=None),
@@ -100,13 +112,15 @@ async def relay_stream(call: Call, attempt: Attempt, settlement: Settlement) -> 
     settlement.close(call, 200)
     if stream is not None and stream.tail:
         client.send(_tail_with_receipt(stream.tail, _receipt(call)))
-    if exchange.failure is not None and (stream is None or stream.error is None):
-        client.send(error_event(_cut_error(call, attempt)))
+    if exchange.failure is not None and stream is not None and stream.error is None:
+        if stream.raw:
+            raise ConnectionAbortedError("the answer broke off, and only the connection can say so")
+        client.send(stream.error_event(_cut_error(call, attempt)))
     client.end()
     return Streamed(keep_alive=keep_alive)
 
 
-def _close_at_done(call: Call, attempt: Attempt, stream: OpenAIStream, settlement: Settlement) -> None:
+def _close_at_done(call: Call, attempt: Attempt, stream: Stream, settlement: Settlement) -> None:
     attempt.failure = stream.error  # OpenRouter says [DONE] after an error too
     settlement.close(call, 200)
 
@@ -117,7 +131,17 @@ def _headers(call: Call, attempt: Attempt, settlement: Settlement, *, cost: str 
     if cost is not None:
         own += f"x-headgate-cost-usd: {cost}\r\n"
     own += f"x-headgate-cache: off\r\nx-headgate-overhead-ms: {overhead_ms:.2f}\r\n"
+    if attempt.bridge.left_out:
+        own += f"x-headgate-left-out: {_left_out(attempt.bridge.left_out)}\r\n"
+    if speaks_anthropic(call.request):
+        own += f"request-id: {call.request_id.hex()}\r\n"
     return call.route.header + attempt.target.header + own.encode()
+
+
+def _left_out(fields: list[str]) -> str:
+    """Each once, on one line; the client's own names may hold anything."""
+    text = ", ".join(dict.fromkeys(fields))
+    return header_value(text if len(text) <= MAX_LEFT_OUT_LENGTH else text[:MAX_LEFT_OUT_LENGTH] + " …")
 
 
 def _cut_error(call: Call, attempt: Attempt) -> dict[str, object]:

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING
 from headgate.rules.money import Tokens, cost_picousd, usd_text
 from headgate.v1 import usage_pb2
 from proxy.config.model import ProviderKey, Target
-from proxy.dialects.openai_usage import estimated_tokens, reported_picousd, tokens_of
+from proxy.dialects.bridge import MEDIA
+from proxy.dialects.chat.usage import estimated_tokens, reported_picousd
+from proxy.dialects.counting import COUNTING
 from proxy.logs import Log
 from proxy.receipts import Receipts
 from proxy.upstream.failure import AttemptFailed
@@ -97,7 +99,7 @@ class Settlement:
         if failure is not None and not (tokens.input or tokens.output):
             cost: int | None = 0  # nothing was used
         else:
-            cost, stated = _cost_of(attempt, tokens)
+            cost, stated = _cost_of(call, attempt, tokens)
         rest = usage_pb2.UsageRecord(
             attempt_number=attempt.number,
             outcome=_OK if failure is None else failure.outcome,  # type: ignore[arg-type]
@@ -207,9 +209,14 @@ def _failure_when_left(attempt: Attempt) -> AttemptFailed | None:
     return AttemptFailed(usage_pb2.REASON_CLIENT_LEFT, outcome=usage_pb2.OUTCOME_CANCELLED)
 
 
-def _cost_of(attempt: Attempt, tokens: Tokens) -> tuple[int | None, bool]:
+def _cost_of(call: Call, attempt: Attempt, tokens: Tokens) -> tuple[int | None, bool]:
     """(pico-dollars, whether the provider itself stated them); None: unpriced."""
     target = attempt.target
+    operation = call.asked.operation
+    if operation in COUNTING:
+        return 0, False
+    if attempt.usage is None and operation.startswith(MEDIA) and not any(p.request for p in target.prices):
+        return None, False  # a price per token, and no tokens told: unknown, not nothing
     usage = attempt.usage
     if usage is not None and (target.stated_cost_counts or not target.prices):
         cost = reported_picousd(usage)
@@ -223,13 +230,17 @@ def _tokens_of(call: Call, attempt: Attempt) -> tuple[Tokens, bool]:
     """Counts of an attempt, and whether they are (partly) a guess."""
     exchange = attempt.exchange
     stream = exchange.stream
+    if call.asked.operation in COUNTING:
+        return Tokens(), False
     if stream is not None:
         attempt.usage = attempt.usage or stream.usage
         attempt.service_tier = attempt.service_tier or stream.service_tier
     if attempt.usage is not None:
-        return tokens_of(attempt.usage)
+        return attempt.bridge.tokens_of(attempt.usage)
     failure = attempt.failure
     events = stream.events if stream is not None else 0
+    if call.asked.operation.startswith(MEDIA):
+        return Tokens(), True  # a picture's bytes say nothing about its tokens
     if failure is None:
         size = len(exchange.body) // 4 if stream is None else events
         return estimated_tokens(len(call.asked.body), size), True

@@ -23,6 +23,7 @@ from headgate.v1 import resources_pb2
 # Built-in routes; a resource of that name would never be found, or hide them.
 RESERVED_NAMES = ("cheapest", "fastest")
 CAPABILITIES = ("tools", "vision", "json_schema", "thinking", "audio")
+DIALECTS = ("chat", "responses", "messages", "gemini")
 MAX_LIST = 1_000
 MAX_METADATA_ENTRIES = 32
 MAX_METADATA_CHARACTERS = 256
@@ -60,6 +61,11 @@ def _model(spec: resources_pb2.Model) -> Iterator[Problem]:
         if capability not in CAPABILITIES:
             hint = did_you_mean(capability, CAPABILITIES)
             yield Problem(("capabilities", index), f"unknown capability {capability!r}{hint}")
+    for index, dialect in enumerate(spec.dialects):
+        if dialect not in DIALECTS:
+            known = ", ".join(DIALECTS)
+            hint = did_you_mean(dialect, DIALECTS)
+            yield Problem(("dialects", index), f"unknown dialect {dialect!r}{hint}; known are {known}")
     for task, quality in spec.quality.items():
         if not 0 <= quality <= 1:
             yield Problem(("quality", task), "must be from 0 to 1")

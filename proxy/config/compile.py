@@ -209,6 +209,9 @@ def _target(
         price_version=entry.model.prices.version,
         discount_ppm=int(Decimal(spec.discount or "0") * DISCOUNT_UNIT),
         disabled=entry.disabled,
+        declared_dialects=tuple(spec.dialects),
+        capabilities=frozenset(spec.capabilities) if spec.capabilities else None,
+        max_output_tokens=spec.max_output_tokens,
     )
 
 

@@ -73,6 +73,10 @@ class Target:
     price_version: str
     discount_ppm: int
     disabled: bool
+    # What the manifest says; empty and None: what is known of the provider and the model's family.
+    declared_dialects: tuple[str, ...] = ()
+    capabilities: frozenset[str] | None = None
+    max_output_tokens: int = 0
 
     @property
     def label(self) -> str:
@@ -82,15 +86,26 @@ class Target:
     # Prepared when the target is made, not per call: the answer's header line, the model in JSON.
     header: bytes = field(init=False, default=b"")
     upstream_json: bytes = field(init=False, default=b"")
+    # Dialects it can be spoken to in, the preferred one first.
+    dialects: tuple[str, ...] = field(init=False, default=())
     # What the provider says it charged comes before the catalogue's price.
     stated_cost_counts: bool = field(init=False, default=False)
 
     def __post_init__(self) -> None:
         own_price = self.price_version.startswith("manifest")
         object.__setattr__(self, "stated_cost_counts", self.provider.kind.states_cost and not own_price)
+        dialects = self.declared_dialects or self.provider.kind.dialects
+        only = self.provider.kind.by_responses
+        if not self.declared_dialects and only is not None and only.search(self.upstream_model):
+            dialects = ("responses",)
+        object.__setattr__(self, "dialects", dialects)
         object.__setattr__(self, "upstream_json", orjson.dumps(self.upstream_model))
         line = f"x-headgate-model: {header_value(self.label)}\r\n"
         object.__setattr__(self, "header", line.encode("latin-1"))
+
+    def can(self, capability: str) -> bool | None:
+        """What the manifest says about it; None if it says nothing about capabilities."""
+        return None if self.capabilities is None else capability in self.capabilities
 
 
 @dataclass(frozen=True, slots=True)

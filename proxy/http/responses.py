@@ -16,6 +16,14 @@ from proxy.http.values import header_value
 
 ANTHROPIC_PATHS = ("/v1/messages",)
 
+
+def speaks_anthropic(request: Request) -> bool:
+    """By its path; where both have one (models), by the header that Anthropic's SDKs always send."""
+    if request.path.startswith(ANTHROPIC_PATHS):
+        return True
+    return request.path.startswith("/v1/models") and b"anthropic-version" in request.headers
+
+
 STATUS_LINES = {
     status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n".encode() for status in HTTPStatus
 }
@@ -65,9 +73,15 @@ class Streamed:
 
 def error_document(error: CallError, *, anthropic: bool, request_id: str) -> dict[str, Any]:
     if anthropic:
+        kind = _ANTHROPIC_TYPES.get(error.status)
+        if kind is None:
+            kind = "invalid_request_error" if error.status < 500 else "api_error"
+        inner: dict[str, Any] = {"type": kind, "message": error.message, "code": error.code}
+        if error.param is not None:
+            inner["param"] = error.param
         return {
             "type": "error",
-            "error": {"type": _ANTHROPIC_TYPES.get(error.status, "api_error"), "message": error.message},
+            "error": {**{k: v for k, v in error.extra.items() if v is not None}, **inner},
             "request_id": request_id,
         }
     body = {
@@ -83,11 +97,13 @@ def error_document(error: CallError, *, anthropic: bool, request_id: str) -> dic
 _ANTHROPIC_TYPES = {
     400: "invalid_request_error",
     401: "authentication_error",
+    402: "billing_error",
     403: "permission_error",
     404: "not_found_error",
     413: "request_too_large",
     429: "rate_limit_error",
     503: "overloaded_error",
+    504: "timeout_error",
     529: "overloaded_error",
 }
 
@@ -96,7 +112,7 @@ def error_response(
     error: CallError, request: Request, request_id: str, headers: dict[str, str] | None = None
 ) -> Raw:
     """An error in the dialect of the path, with the headers of interface.md."""
-    anthropic = request.path.startswith(ANTHROPIC_PATHS)
+    anthropic = speaks_anthropic(request)
     body = orjson.dumps(error_document(error, anthropic=anthropic, request_id=request_id))
     lines = {
         "content-type": "application/json",

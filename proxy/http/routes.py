@@ -11,24 +11,29 @@ from proxy.config.model import Key, Snapshot
 from proxy.config.resolve import callable_names, resolve
 from proxy.errors import CallError, not_supported_yet
 from proxy.http.request import Request
-from proxy.http.responses import Raw, Streamed, error_response, json_response
+from proxy.http.responses import Raw, Streamed, error_response, json_response, speaks_anthropic
 from proxy.ids import Ids
 
 OPERATIONS = {
     "/v1/chat/completions": "chat.completions",
+    "/v1/responses": "responses",
+    "/v1/messages": "messages",
     "/v1/completions": "completions",
     "/v1/embeddings": "embeddings",
+    "/v1/messages/count_tokens": "messages.count_tokens",
+    "/v1/responses/input_tokens": "responses.input_tokens",
+    "/v1/responses/compact": "responses.compact",
+    "/v1/moderations": "moderations",
+    "/v1/images/generations": "images.generations",
+    "/v1/images/edits": "images.edits",
+    "/v1/images/variations": "images.variations",
+    "/v1/audio/speech": "audio.speech",
+    "/v1/audio/transcriptions": "audio.transcriptions",
+    "/v1/audio/translations": "audio.translations",
 }
 # Part of the interface, not built yet.
-_PLANNED = (
-    "/v1/responses",
-    "/v1/moderations",
-    "/v1/images/",
-    "/v1/audio/",
-    "/v1/messages",
-    "/providers/",
-    "/headgate/v1/feedback",
-)
+_PLANNED = ("/providers/", "/headgate/v1/feedback")
+_STORED = "/v1/responses/"
 _RECEIPTS = "/headgate/v1/receipts/"
 _MODELS = "/v1/models"
 
@@ -78,12 +83,21 @@ class Routes:
             snapshot, key = self._calls.authenticate(request)
             # SDKs write the slash of `provider/model` as %2F.
             name = unquote(path[len(_MODELS) + 1 :])
-            return json_response(_models(snapshot, key, name), request_id)
+            document = _models(snapshot, key, name, anthropic=speaks_anthropic(request))
+            return json_response(document, request_id)
         if path.startswith(_RECEIPTS):
             if request.method != "GET":
                 raise _method_not_allowed(request, "GET")
             _, key = self._calls.authenticate(request)
             return await self._receipt(path[len(_RECEIPTS) :], key, request_id)
+        if path.startswith(_STORED):
+            self._calls.authenticate(request)
+            raise CallError(
+                404,
+                "not_found",
+                "Answers are stored at a provider, not here: a proxy does not know at which. A key with "
+                "'passthrough' reaches them below /providers/NAME/.",
+            )
         if path.startswith(_PLANNED):
             self._calls.authenticate(request)
             raise not_supported_yet(f"{request.method} {path[:100]}")
@@ -105,17 +119,32 @@ class Routes:
         return json_response(receipt, request_id)
 
 
-def _models(snapshot: Snapshot, key: Key, name: str) -> dict[str, Any]:
-    """The list, or one entry. https://platform.openai.com/docs/api-reference/models"""
+def _models(snapshot: Snapshot, key: Key, name: str, *, anthropic: bool) -> dict[str, Any]:
+    """The list, or one entry. https://platform.openai.com/docs/api-reference/models,
+    https://docs.anthropic.com/en/api/models-list"""
+    form = _anthropic_model if anthropic else _model
     if name:
         resolve(snapshot, key, name)
         owner = next((o for n, o in callable_names(snapshot, key) if n == name), "headgate")
-        return _model(name, owner)
-    return {"object": "list", "data": [_model(n, o) for n, o in sorted(callable_names(snapshot, key))]}
+        return form(name, owner)
+    found = [form(n, o) for n, o in sorted(callable_names(snapshot, key))]
+    if not anthropic:
+        return {"object": "list", "data": found}
+    ids = [model["id"] for model in found]
+    return {
+        "data": found,
+        "has_more": False,
+        "first_id": ids[0] if ids else None,
+        "last_id": ids[-1] if ids else None,
+    }
 
 
 def _model(name: str, owner: str) -> dict[str, Any]:
     return {"id": name, "object": "model", "created": 0, "owned_by": owner}
+
+
+def _anthropic_model(name: str, owner: str) -> dict[str, Any]:
+    return {"id": name, "type": "model", "display_name": name, "created_at": "1970-01-01T00:00:00Z"}
 
 
 def _method_not_allowed(request: Request, allowed: str) -> CallError:

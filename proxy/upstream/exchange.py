@@ -12,8 +12,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from headgate.v1 import usage_pb2
-from proxy.dialects.openai_errors import failure_of
-from proxy.dialects.openai_stream import OpenAIStream
+from proxy.dialects.failures import failure_of
+from proxy.dialects.sse import Stream
 from proxy.settings import MAX_ANSWER_BYTES
 from proxy.upstream.connection import Connection
 from proxy.upstream.failure import AttemptFailed, broken, timed_out
@@ -65,7 +65,7 @@ class Exchange:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        stream: OpenAIStream | None,
+        stream: Stream | None,
         *,
         total_deadline: float,
         first_token_seconds: float,
@@ -111,9 +111,7 @@ class Exchange:
     def on_head(self, status: int, headers: dict[bytes, bytes]) -> None:
         self.status = status
         self.headers = headers
-        if self.stream is not None and (
-            status != 200 or not headers.get(b"content-type", b"").startswith(b"text/event-stream")
-        ):
+        if self.stream is not None and not self.stream.accepts(status, headers.get(b"content-type", b"")):
             self.stream = None  # an error, or a provider that does not stream
 
     def on_body(self, data: bytes) -> None:
@@ -169,6 +167,10 @@ class Exchange:
             )
         elif stream.error is not None:
             self.failure = stream.error
+        if self.on_done is not None and self.failure is None:
+            # The answer had no last event of its own: it is recorded before its last bytes go out.
+            self.on_done()
+            self.on_done = None
         if self.sink is None:
             # `out` may be empty although the stream began: an inline receipt holds the finish event back.
             self._parts.append(out)

@@ -5,14 +5,20 @@ Only what is listed here goes upstream (P9, A5): none of the client's headers, n
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from urllib.parse import quote
 
 from proxy.config.model import ProviderKey, Target
+from proxy.dialects.bridge import Bridge
+from proxy.dialects.multipart import MULTIPART
 from proxy.upstream.dial import split_url
 from proxy.upstream.exchange import Exchange
 from proxy.upstream.pool import Pool, Pools
 from proxy.upstream.sandbox import Sandbox
 
+# A base URL that names the API's version already.
+_VERSIONED = re.compile(r"/v\d+(alpha|beta)?\d*$")
 # Prepared heads remembered; (provider key, operation) pairs of one snapshot are far fewer.
 MAX_PREPARED = 10_000
 
@@ -32,14 +38,14 @@ class UpstreamRequests:
         exchange: Exchange,
         target: Target,
         key: ProviderKey | None,
-        operation: str,
+        bridge: Bridge,
         attempt_id: bytes,
-        body: bytes,
         connect_seconds: float,
         *,
         fresh: bool = False,
     ) -> None:
         """Starts the exchange. Raises AttemptFailed when no connection can be had."""
+        operation, body = bridge.operation, bridge.body
         if target.provider.kind.name == "sandbox":
             link = self._sandbox()
             exchange.link = link
@@ -59,8 +65,8 @@ class UpstreamRequests:
         exchange.link = connection
         exchange.was_sent = True
         connection.start(
-            b"%bcontent-length: %d\r\nx-client-request-id: %b\r\n\r\n"
-            % (head, len(body), attempt_id.hex().encode()),
+            b"%b%bcontent-length: %d\r\nx-client-request-id: %b\r\n\r\n"
+            % (head, bridge.headers, len(body), attempt_id.hex().encode()),
             body,
             exchange,
         )
@@ -68,16 +74,27 @@ class UpstreamRequests:
     def _prepare(self, target: Target, key: ProviderKey | None, operation: str) -> tuple[Pool, bytes]:
         provider = target.provider
         origin, prefix = split_url(provider.base_url)
+        kind = provider.kind
+        if kind.version and not _VERSIONED.search(prefix):
+            prefix += kind.version
+        path = kind.paths[operation].format(model=_path_model(target.upstream_model))
         lines = [
-            f"POST {prefix}{provider.kind.paths[operation]} HTTP/1.1",
+            f"POST {prefix}{path} HTTP/1.1",
             f"host: {origin.authority}",
             "user-agent: headgate",
             "accept: application/json",
             "accept-encoding: identity",
-            "content-type: application/json",
         ]
+        if operation not in MULTIPART:  # which bring a boundary of their own
+            lines.append("content-type: application/json")
         if key is not None:
-            lines.append(f"authorization: Bearer {key.secret.text}")
+            name, front = kind.key_header
+            lines.append(f"{name}: {front}{key.secret.text}")
         lines += [f"{name}: {value}" for name, value in provider.headers]
         pool = self._pools.pool(origin, private_network=provider.private_network)
         return pool, ("\r\n".join(lines) + "\r\n").encode("latin-1")
+
+
+def _path_model(model: str) -> str:
+    """A model's name as a path segment: Google's own lists say `models/…`, tuned ones `tunedModels/…`."""
+    return quote(model.removeprefix("models/"), safe="/:@")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from proxy.dialects.openai_stream import OpenAIStream
+from proxy.dialects.chat.watch import ChatWatch
 from proxy.upstream.failure import AttemptFailed
 from tests.contract.replayed import ENDPOINTS, PROVIDERS
 from tests.support.wire import Recording, needs_wire, recordings
@@ -23,7 +23,7 @@ def outcome(
     pieces: Iterable[bytes], *, hide_usage: bool, hold_end: bool
 ) -> tuple[bytes, *tuple[object, ...]]:
     """All that the reader gives away: what was forwarded, and what it knows at the end."""
-    stream = OpenAIStream(hide_usage=hide_usage, hold_end=hold_end)
+    stream = ChatWatch(hide_usage=hide_usage, hold_end=hold_end)
     forwarded = b""
     raised = None
     try:

@@ -165,7 +165,7 @@ class Sandbox(_message.Message):
     def __init__(self, latency: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., tokens_per_second: _Optional[float] = ..., error_rate: _Optional[float] = ..., error_status: _Optional[int] = ..., output_tokens: _Optional[int] = ...) -> None: ...
 
 class Model(_message.Message):
-    __slots__ = ("name", "tenant", "provider", "upstream_model", "price", "discount", "context_window", "max_output_tokens", "capabilities", "quality")
+    __slots__ = ("name", "tenant", "provider", "upstream_model", "price", "discount", "context_window", "max_output_tokens", "capabilities", "quality", "dialects")
     class QualityEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -183,6 +183,7 @@ class Model(_message.Message):
     MAX_OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
     QUALITY_FIELD_NUMBER: _ClassVar[int]
+    DIALECTS_FIELD_NUMBER: _ClassVar[int]
     name: str
     tenant: str
     provider: str
@@ -193,7 +194,8 @@ class Model(_message.Message):
     max_output_tokens: int
     capabilities: _containers.RepeatedScalarFieldContainer[str]
     quality: _containers.ScalarMap[str, float]
-    def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., provider: _Optional[str] = ..., upstream_model: _Optional[str] = ..., price: _Optional[_Union[ModelPrice, _Mapping]] = ..., discount: _Optional[str] = ..., context_window: _Optional[int] = ..., max_output_tokens: _Optional[int] = ..., capabilities: _Optional[_Iterable[str]] = ..., quality: _Optional[_Mapping[str, float]] = ...) -> None: ...
+    dialects: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., provider: _Optional[str] = ..., upstream_model: _Optional[str] = ..., price: _Optional[_Union[ModelPrice, _Mapping]] = ..., discount: _Optional[str] = ..., context_window: _Optional[int] = ..., max_output_tokens: _Optional[int] = ..., capabilities: _Optional[_Iterable[str]] = ..., quality: _Optional[_Mapping[str, float]] = ..., dialects: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class ModelPrice(_message.Message):
     __slots__ = ("input", "output", "cache_read", "cache_write_5m", "cache_write_1h", "audio_input", "audio_output", "request")

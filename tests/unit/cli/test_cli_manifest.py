@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from admin_cli import manifest
@@ -177,6 +177,7 @@ routes = st.fixed_dictionaries(
 )
 
 
+@settings(deadline=None)
 @given(st.lists(routes, unique_by=lambda route: (route["tenant"], route["name"]), min_size=1, max_size=4))
 def test_what_is_exported_applies_as_the_same_resources(declared: list[dict[str, Any]]) -> None:
     from admin_cli import manifest_dump

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from headgate.rules.money import MAX_TOKENS, PICO_PER_USD, Tokens
+from proxy.dialects.counts import mended_count
 
 # No single call costs more; a larger report is a mistake.
 MAX_REPORTED_USD = 10_000
@@ -40,7 +41,7 @@ def tokens_of(usage: dict[str, Any]) -> tuple[Tokens, bool]:
     mended = usage.get("prompt_tokens") is None
     for index, value in enumerate(counts):
         if value.__class__ is not int or not 0 <= value <= MAX_TOKENS:
-            counts[index], bad = _mended(value)
+            counts[index], bad = mended_count(value)
             mended = mended or bad
     given, cached, written, audio_input, output, reasoning, audio_output = counts
     if reasoning and usage.get("total_tokens") == given + output + reasoning:
@@ -58,13 +59,6 @@ def tokens_of(usage: dict[str, Any]) -> tuple[Tokens, bool]:
         reasoning = min(reasoning, output)
         mended = True
     return Tokens(given, cached, written, 0, audio_input, output, reasoning, audio_output), mended
-
-
-def _mended(value: object) -> tuple[int, bool]:
-    if isinstance(value, float) and value.is_integer() and 0 <= value <= MAX_TOKENS:
-        return int(value), False
-    too_large = isinstance(value, (int, float)) and not isinstance(value, bool) and value > MAX_TOKENS
-    return MAX_TOKENS if too_large else 0, True
 
 
 def reported_picousd(usage: dict[str, Any]) -> int | None:
@@ -100,3 +94,23 @@ _BYTES_PER_TOKEN = 4
 def estimated_tokens(request_bytes: int, answer_events: int) -> Tokens:
     """A flagged guess: the request by its size, the answer by its events (about a token each)."""
     return Tokens(input=request_bytes // _BYTES_PER_TOKEN, output=answer_events)
+
+
+def usage_document(tokens: Tokens) -> dict[str, Any]:
+    """Counts in this dialect's shape. Cache writes stand where OpenRouter and the newer models put them."""
+    prompt: dict[str, int] = {"cached_tokens": tokens.cache_read}
+    written = tokens.cache_write_5m + tokens.cache_write_1h
+    if written:
+        prompt["cache_write_tokens"] = written
+    if tokens.audio_input:
+        prompt["audio_tokens"] = tokens.audio_input
+    completion: dict[str, int] = {"reasoning_tokens": tokens.reasoning}
+    if tokens.audio_output:
+        completion["audio_tokens"] = tokens.audio_output
+    return {
+        "prompt_tokens": tokens.input,
+        "completion_tokens": tokens.output,
+        "total_tokens": tokens.input + tokens.output,
+        "prompt_tokens_details": prompt,
+        "completion_tokens_details": completion,
+    }

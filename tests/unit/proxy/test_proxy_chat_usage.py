@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.rules.money import MAX_TOKENS, Tokens
-from proxy.dialects.openai_usage import estimated_tokens, reported_picousd, tokens_of
+from proxy.dialects.chat.usage import estimated_tokens, reported_picousd, tokens_of
 
 
 def usage(given: Any = 100, said: Any = 20, **more: Any) -> dict[str, Any]:

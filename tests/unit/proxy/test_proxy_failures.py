@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.v1 import usage_pb2
-from proxy.dialects.openai_errors import (
+from proxy.dialects.failures import (
     MAX_MESSAGE_LENGTH,
     MAX_RETRY_AFTER_SECONDS,
     error_object,

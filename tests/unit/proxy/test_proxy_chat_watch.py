@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from headgate.v1 import usage_pb2
-from proxy.dialects.openai_stream import OpenAIStream, error_event
+from proxy.dialects.chat.watch import ChatWatch, error_event
 from proxy.settings import MAX_EVENT_BYTES, MAX_PRELUDE_BYTES
 from proxy.upstream.failure import AttemptFailed
 
@@ -39,8 +39,8 @@ STOP = chunk({}, "stop")
 ALONE = {"id": "c", "choices": [], "usage": USAGE}
 
 
-def fed(*pieces: bytes, hide_usage: bool = False, hold_end: bool = False) -> tuple[OpenAIStream, bytes]:
-    stream = OpenAIStream(hide_usage=hide_usage, hold_end=hold_end)
+def fed(*pieces: bytes, hide_usage: bool = False, hold_end: bool = False) -> tuple[ChatWatch, bytes]:
+    stream = ChatWatch(hide_usage=hide_usage, hold_end=hold_end)
     out = b"".join([stream.feed(piece) for piece in pieces])
     return stream, out + stream.end()
 
@@ -113,7 +113,7 @@ FIRST_REAL = [
 
 @pytest.mark.parametrize("first", FIRST_REAL)
 def test_nothing_is_passed_on_before_the_first_real_event(first: dict[str, Any]) -> None:
-    stream = OpenAIStream(hide_usage=False)
+    stream = ChatWatch(hide_usage=False)
     prelude = b": heartbeat\n\n" + event(ROLE) + event(chunk({"content": None, "tool_calls": None}))
     assert stream.feed(prelude) == b""
     assert not stream.started
@@ -123,7 +123,7 @@ def test_nothing_is_passed_on_before_the_first_real_event(first: dict[str, Any])
 
 def test_comments_pass_and_begin_nothing() -> None:
     comments = b": OPENROUTER PROCESSING\n\n" * 5
-    stream = OpenAIStream(hide_usage=True)
+    stream = ChatWatch(hide_usage=True)
     assert stream.feed(comments) == b""
     assert stream.feed(event(SAYS)) == comments + event(SAYS)
     assert stream.feed(comments) == comments
@@ -131,7 +131,7 @@ def test_comments_pass_and_begin_nothing() -> None:
 
 
 def test_half_an_event_waits_for_its_end() -> None:
-    stream = OpenAIStream(hide_usage=False)
+    stream = ChatWatch(hide_usage=False)
     stream.feed(event(SAYS))
     whole = event(SAYS)
     assert stream.feed(whole[:20]) == b""
@@ -142,7 +142,7 @@ def test_half_an_event_waits_for_its_end() -> None:
 @pytest.mark.parametrize("newline", ["\n", "\r\n"], ids=["LF", "CRLF"])
 def test_an_event_ends_where_it_ends_however_its_blank_line_is_cut(newline: str) -> None:
     events = [event(document, newline) for document in (ROLE, SAYS, STOP, ALONE)]
-    stream = OpenAIStream(hide_usage=False)
+    stream = ChatWatch(hide_usage=False)
     for one in events:
         for place in range(len(one) - 1):
             assert stream.feed(one[place : place + 1]) == b""
@@ -182,7 +182,7 @@ ERRORS = {
 
 @pytest.mark.parametrize("error", ERRORS.values(), ids=ERRORS.keys())
 def test_an_error_before_the_first_real_event_lets_the_attempt_fail(error: bytes) -> None:
-    stream = OpenAIStream(hide_usage=False)
+    stream = ChatWatch(hide_usage=False)
     stream.feed(b": heartbeat\n\n" + event(ROLE))
     with pytest.raises(AttemptFailed) as failed:
         stream.feed(error)
@@ -240,7 +240,7 @@ def test_an_endless_prelude_and_an_endless_event_are_cut_off() -> None:
 
 def test_a_large_event_in_small_pieces_costs_no_more_than_its_size() -> None:
     whole = event(chunk({"content": "A" * 2_000_000}))
-    stream = OpenAIStream(hide_usage=False)
+    stream = ChatWatch(hide_usage=False)
     began_at = time.process_time()
     for start in range(0, len(whole), 1448):
         stream.feed(whole[start : start + 1448])
@@ -264,7 +264,7 @@ events = st.one_of(
 
 
 def told(pieces: list[bytes], hide_usage: bool, hold_end: bool) -> object:
-    stream = OpenAIStream(hide_usage=hide_usage, hold_end=hold_end)
+    stream = ChatWatch(hide_usage=hide_usage, hold_end=hold_end)
     out = b""
     raised = None
     try:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from proxy.dialects.openai_request import body_for, parse_request
+from proxy.dialects.asked import parse_request
+from proxy.dialects.chat.patch import body_for
 from proxy.errors import CallError
 from proxy.settings import MAX_STRUCTURAL_BYTES
 from tests.unit.proxy.targets import target

@@ -1,7 +1,8 @@
-"""What a client asks for in the OpenAI dialect, and the body that a provider is sent for it.
+"""What a client asks for, in its own dialect: parsed once, checked as far as this proxy relies on it.
 
-https://platform.openai.com/docs/api-reference/chat/create. The body is parsed once and forwarded as it
-came but for the model's name and the provider's known differences (`providers/kinds.py`).
+The rest is the provider's to judge where both speak the same dialect, and the reader's of the dialect where
+the request must be translated. The place of the model's name is noted, so that a body can be forwarded as
+it came.
 """
 
 from __future__ import annotations
@@ -12,25 +13,34 @@ from typing import Any
 
 import orjson
 
-from proxy.config.model import Target
-from proxy.dialects.spans import Member, Splice, duplicate, insertion, members, spliced
+from proxy.dialects.neutral.request import ModelRequest
+from proxy.dialects.spans import duplicate, members, spliced
 from proxy.errors import CallError, invalid_request
 from proxy.settings import MAX_STRUCTURAL_BYTES
 
 # A body up to this size is parsed without counting its brackets first: it cannot hold too many.
 _SURELY_FINE_BYTES = MAX_STRUCTURAL_BYTES
+_TEXT_OR_LIST = (str, list)
 _REQUIRED: dict[str, tuple[str, type | tuple[type, ...]]] = {
     "chat.completions": ("messages", list),
-    "embeddings": ("input", (str, list)),
+    "messages": ("messages", list),
+    "messages.count_tokens": ("messages", list),
+    "embeddings": ("input", _TEXT_OR_LIST),
+    "moderations": ("input", _TEXT_OR_LIST),
+    "images.generations": ("prompt", str),
+    "audio.speech": ("input", str),
 }
+# What is called where the client does not say, as the provider documents it.
+_DEFAULT_MODELS = {"moderations": "omni-moderation-latest"}
+# Operations whose answer comes as events if the client says so.
+STREAMABLE = frozenset({"chat.completions", "completions", "responses", "messages", "images.generations"})
 # Characters of `user` that are recorded; the provider gets all of it. As long as `x-headgate-user` may be:
 # a record over 64 KiB would be refused by the control plane, one over 4 MiB has no place in the spool.
 MAX_USER_LENGTH = 256
-_INCLUDE_USAGE = b'"stream_options":{"include_usage":true}'
 
 
 @dataclass(slots=True)
-class OpenAIRequest:
+class Asked:
     """A validated request. `document` is the parsed body and must not be changed."""
 
     operation: str
@@ -38,14 +48,21 @@ class OpenAIRequest:
     document: dict[str, Any]
     model: str
     stream: bool
-    # The client asked for the usage chunk itself.
+    # Chat: the client asked for the usage chunk itself.
     wants_usage: bool
     user: str
     # Where the model's value stands, if it can be told without looking at every token.
     model_span: tuple[int, int] | None
+    # Headers that go to a provider of the same dialect.
+    version: str = ""
+    betas: str = ""
+    # Of a form, with its boundary.
+    content_type: str = ""
+    # As a neutral request, once somebody needed it.
+    neutral: ModelRequest | None = None
 
 
-def parse_request(operation: str, body: bytes) -> OpenAIRequest:
+def parse_request(operation: str, body: bytes) -> Asked:
     """Raises CallError (400) that names the field."""
     if len(body) > _SURELY_FINE_BYTES:
         count = body.count(b",") + body.count(b"[") + body.count(b"{")
@@ -62,6 +79,8 @@ def parse_request(operation: str, body: bytes) -> OpenAIRequest:
     if not isinstance(document, dict):
         raise invalid_request("The request body must be a JSON object.")
     model = document.get("model")
+    if model is None and operation in _DEFAULT_MODELS:
+        model = _DEFAULT_MODELS[operation]
     if not isinstance(model, str) or not model:
         what = "is missing" if "model" not in document else "must be a non-empty string"
         raise invalid_request(f"'model' {what}.", "model")
@@ -72,19 +91,42 @@ def parse_request(operation: str, body: bytes) -> OpenAIRequest:
     options = document.get("stream_options")
     if options is not None and not isinstance(options, dict):
         raise invalid_request("'stream_options' must be an object.", "stream_options")
-    user = document.get("user")
-    if user is not None and not isinstance(user, str):
-        raise invalid_request("'user' must be a string.", "user")
-    return OpenAIRequest(
+    return Asked(
         operation=operation,
         body=body,
         document=document,
         model=model,
-        stream=bool(stream) and operation != "embeddings",
+        stream=bool(stream) and operation in STREAMABLE,
         wants_usage=bool(options and options.get("include_usage")),
-        user=user[:MAX_USER_LENGTH] if user else "",
-        model_span=_model_span(body, document),
+        user=_user(operation, document)[:MAX_USER_LENGTH],
+        model_span=_model_span(body, document) if "model" in document else None,
     )
+
+
+def _user(operation: str, document: dict[str, Any]) -> str:
+    if operation.startswith("messages"):
+        metadata = document.get("metadata")
+        if metadata is not None and not isinstance(metadata, dict):
+            raise invalid_request("'metadata' must be an object.", "metadata")
+        user, name = (metadata or {}).get("user_id"), "metadata.user_id"
+    else:
+        user, name = document.get("user"), "user"
+    if user is not None and not isinstance(user, str):
+        raise invalid_request(f"'{name}' must be a string.", name)
+    return user or ""
+
+
+def with_model(asked: Asked, upstream_model: str, upstream_json: bytes) -> bytes:
+    """The body with another model's name in it, and nothing else changed."""
+    if asked.model == upstream_model:
+        return asked.body
+    span = asked.model_span
+    if span is None:
+        found = next((m for m in members(asked.body) if m.name == "model"), None)
+        if found is None:  # none was said: what we call is the default
+            return asked.body
+        span = (found.value_start, found.value_end)
+    return spliced(asked.body, [(span[0], span[1], upstream_json)])
 
 
 def _check_types(operation: str, document: dict[str, Any]) -> None:
@@ -95,16 +137,21 @@ def _check_types(operation: str, document: dict[str, Any]) -> None:
         if value is None:
             raise invalid_request(f"'{name}' is missing.", name)
         if not isinstance(value, kind):
-            raise invalid_request(
-                f"'{name}' must be {'an array' if kind is list else 'a string or an array'}.", name
-            )
-        if isinstance(value, list) and operation == "chat.completions":
-            for index, message in enumerate(value):
+            what = "an array" if kind is list else "a string" if kind is str else "a string or an array"
+            raise invalid_request(f"'{name}' must be {what}.", name)
+        if name == "messages":
+            for index, message in enumerate(document["messages"]):
                 if message.__class__ is not dict or message.get("role").__class__ is not str:
                     raise invalid_request(
                         f"'messages[{index}]' must be an object with a 'role'.", f"messages[{index}]"
                     )
-    for name in ("max_tokens", "max_completion_tokens", "n"):
+    if operation == "messages" and document.get("max_tokens") is None:
+        raise invalid_request("'max_tokens' is missing.", "max_tokens")
+    if operation in ("responses", "responses.compact"):
+        given = document.get("input")
+        if given is not None and not isinstance(given, _TEXT_OR_LIST):
+            raise invalid_request("'input' must be a string or an array.", "input")
+    for name in ("max_tokens", "max_completion_tokens", "max_output_tokens", "n"):
         value = document.get(name)
         if value is not None and (isinstance(value, bool) or not isinstance(value, int) or value < 0):
             raise invalid_request(f"'{name}' must be a whole number.", name)
@@ -143,68 +190,3 @@ def _not_json(error: orjson.JSONDecodeError) -> CallError:
     return invalid_request(
         f"The request body is not valid JSON: {error.msg} at line {error.lineno} column {error.colno}."
     )
-
-
-def body_for(request: OpenAIRequest, target: Target) -> bytes:
-    """The bytes that this target's provider is sent."""
-    kind = target.provider.kind
-    document = request.document
-    same_model = request.model == target.upstream_model
-    add_usage = request.stream and not request.wants_usage and kind.takes_stream_options
-    drop_options = "stream_options" in document and not kind.takes_stream_options
-    options_given = "stream_options" in document
-    renames = kind.renames and [
-        (old, new)
-        for old, new in kind.renames.items()
-        if old in document
-        and new not in document
-        and (kind.renames_models is None or kind.renames_models.match(target.upstream_model))
-    ]
-    if same_model and not add_usage and not drop_options and not renames:
-        return request.body
-    body = request.body
-    span = request.model_span
-    if span is not None and not renames and not drop_options and not (add_usage and options_given):
-        if not same_model:
-            body = body[: span[0]] + target.upstream_json + body[span[1] :]
-        return spliced(body, [insertion(body, _INCLUDE_USAGE)]) if add_usage else body
-    return _rewritten(
-        request, target, add_usage=add_usage, drop_options=drop_options, renames=list(renames or ())
-    )
-
-
-def _rewritten(
-    request: OpenAIRequest,
-    target: Target,
-    *,
-    add_usage: bool,
-    drop_options: bool,
-    renames: list[tuple[str, str]],
-) -> bytes:
-    body = request.body
-    found = members(body)
-    by_name = {member.name: member for member in found}
-    splices: list[Splice] = []
-    model = by_name["model"]
-    splices.append((model.value_start, model.value_end, target.upstream_json))
-    for old, new in renames:
-        member = by_name[old]
-        key_end = body.index(b":", member.start + 1 + len(orjson.dumps(old)) - 1)
-        splices.append((member.start, key_end, orjson.dumps(new)))
-    options = by_name.get("stream_options")
-    if options is not None and drop_options:
-        splices.append(_removal(found, options))
-    elif add_usage and options is not None:
-        value = {**(request.document["stream_options"] or {}), "include_usage": True}
-        splices.append((options.value_start, options.value_end, orjson.dumps(value)))
-    elif add_usage:
-        splices.append(insertion(body, _INCLUDE_USAGE))
-    return spliced(body, splices)
-
-
-def _removal(found: list[Member], member: Member) -> Splice:
-    """Cuts a member with one of its commas. There is always another member: the model."""
-    index = found.index(member)
-    if index + 1 < len(found):
-        return member.start, found[index + 1].start, b""
-    return found[index - 1].value_end, member.value_end, b""

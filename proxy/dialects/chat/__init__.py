@@ -1,0 +1,1 @@
+"""OpenAI chat completions, as client and as provider. https://platform.openai.com/docs/api-reference/chat"""

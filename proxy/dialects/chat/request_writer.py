@@ -1,0 +1,137 @@
+"""A neutral request as a chat completions document for one provider, by its manners.
+
+Where this dialect is poorer: results with images are followed by a user message with them, failed results
+begin with `Error: `, custom tools become functions with one string. See docs/dialects.md.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from proxy.dialects.chat.message_writer import write_messages
+from proxy.dialects.neutral.emulation import FORCED_TOOL
+from proxy.dialects.neutral.reasoning import at_most, budget_of, effort_of
+from proxy.dialects.neutral.request import ModelRequest, Tool
+from proxy.dialects.neutral.settings import refuse_unread, write_settings
+from proxy.dialects.neutral.tools import chosen_name, chosen_tools, schema_of
+from proxy.providers.manners import ChatManners
+
+# https://platform.openai.com/docs/guides/reasoning
+_EFFORTS = ("minimal", "low", "medium", "high", "xhigh")
+
+
+def write_request(
+    request: ModelRequest,
+    *,
+    model: str,
+    provider: str,
+    manners: ChatManners,
+    thinks: bool,
+    json_schema: bool,
+    left_out: list[str],
+) -> dict[str, Any]:
+    """Raises Unsupported. `thinks`: the model takes an effort. Fields that were left out are appended."""
+    refuse_unread(request, left_out, provider)
+    document: dict[str, Any] = {
+        "model": model,
+        "messages": write_messages(request, manners, provider, left_out),
+    }
+    document.update(write_settings(request, manners.settings, left_out, provider))
+    _write_tools(request, document, manners)
+    if request.output is not None:
+        _write_output(request, document, native=json_schema)
+    if request.reasoning is not None:
+        _write_reasoning(request, document, manners, left_out, thinks=thinks)
+    if request.stream:
+        document["stream"] = True
+    return document
+
+
+def _write_tools(request: ModelRequest, document: dict[str, Any], manners: ChatManners) -> None:
+    tools = chosen_tools(request)
+    if not tools:
+        return
+    document["tools"] = [_tool(tool, manners) for tool in tools]
+    choice = request.tool_choice
+    if choice is not None:
+        if choice.mode == "named":
+            name = chosen_name(request, choice)
+            document["tool_choice"] = {"type": "function", "function": {"name": name}}
+        else:
+            document["tool_choice"] = choice.mode
+    if request.parallel_tools is not None:
+        document["parallel_tool_calls"] = request.parallel_tools.value
+
+
+def _tool(tool: Tool, manners: ChatManners) -> dict[str, Any]:
+    function: dict[str, Any] = {"name": tool.wire_name}
+    if tool.description:
+        function["description"] = tool.description
+    if tool.custom or tool.schema is not None:
+        function["parameters"] = schema_of(tool)
+    if tool.strict is not None:
+        function["strict"] = tool.strict
+    written: dict[str, Any] = {"type": "function", "function": function}
+    if tool.cache is not None and manners.cache_control:
+        written["cache_control"] = tool.cache
+    return written
+
+
+def _write_output(request: ModelRequest, document: dict[str, Any], *, native: bool) -> None:
+    output = request.output
+    if output is None:
+        return
+    if output.schema is None:
+        document["response_format"] = {"type": "json_object"}
+        return
+    if native:
+        inner: dict[str, Any] = {"name": output.name, "schema": output.schema}
+        if output.description:
+            inner["description"] = output.description
+        if output.strict is not None:
+            inner["strict"] = output.strict
+        document["response_format"] = {"type": "json_schema", "json_schema": inner}
+        return
+    tools = document.setdefault("tools", [])
+    function = {
+        "name": FORCED_TOOL,
+        "description": output.description or "Give the answer.",
+        "parameters": output.schema,
+    }
+    tools.append({"type": "function", "function": function})
+    alone = len(tools) == 1
+    document["tool_choice"] = {"type": "function", "function": {"name": FORCED_TOOL}} if alone else "required"
+
+
+def _write_reasoning(
+    request: ModelRequest,
+    document: dict[str, Any],
+    manners: ChatManners,
+    left_out: list[str],
+    *,
+    thinks: bool,
+) -> None:
+    reasoning = request.reasoning
+    if reasoning is None:
+        return
+    if manners.effort == "reasoning":
+        wanted: dict[str, Any] = {}
+        if reasoning.off:
+            wanted["enabled"] = False
+        elif reasoning.budget is not None and not reasoning.effort:
+            wanted["max_tokens"] = budget_of(reasoning)
+        elif reasoning.effort:
+            wanted["effort"] = at_most(reasoning.effort, _EFFORTS)
+        elif not reasoning.adaptive:
+            wanted["enabled"] = True
+        if reasoning.show is False:
+            wanted["exclude"] = True
+        if wanted:
+            document["reasoning"] = wanted
+    elif not thinks or not manners.effort:
+        if not reasoning.off:
+            left_out.append(reasoning.at)
+    elif reasoning.off:
+        document["reasoning_effort"] = "none"
+    elif reasoning.effort or not reasoning.adaptive:
+        document["reasoning_effort"] = at_most(effort_of(reasoning), _EFFORTS)

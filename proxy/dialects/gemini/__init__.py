@@ -1,0 +1,1 @@
+"""Gemini generateContent, as provider. https://ai.google.dev/api/generate-content"""

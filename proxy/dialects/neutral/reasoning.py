@@ -1,0 +1,65 @@
+"""Reasoning across dialects: effort in words and in tokens, and opaque reasoning that finds its way home.
+
+What a model needs to go on thinking next turn (Anthropic's signatures, OpenAI's encrypted content, Gemini's
+thought signatures) can be read by its maker only. Towards clients of another dialect it travels in their own
+field for such things, marked with its maker; on the way back it goes to that maker and to nobody else.
+"""
+
+from __future__ import annotations
+
+from typing import cast
+
+from proxy.dialects.neutral.request import Origin, Reasoning
+
+# https://ai.google.dev/gemini-api/docs/openai#thinking – the one published table of words to tokens.
+_BUDGETS = {"minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576, "xhigh": 32_000, "max": 64_000}
+MIN_BUDGET = 1_024
+EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
+
+_MARK = "headgate."
+_NOBODY = "none"
+# OpenRouter's names for makers, in `reasoning_details`: https://openrouter.ai/docs/use-cases/reasoning-tokens
+FORMATS: dict[Origin, str] = {
+    "anthropic": "anthropic-claude-v1",
+    "openai": "openai-responses-v1",
+    "gemini": "google-gemini-v1",
+    "": "unknown",
+}
+ORIGINS: dict[str, Origin] = {name: origin for origin, name in FORMATS.items()}
+
+
+def budget_of(reasoning: Reasoning) -> int:
+    """Tokens to think with."""
+    if reasoning.budget is not None:
+        return reasoning.budget
+    return _BUDGETS.get(reasoning.effort, _BUDGETS["medium"])
+
+
+def effort_of(reasoning: Reasoning) -> str:
+    """The word for it; the nearest one where only a budget was given."""
+    if reasoning.effort or reasoning.budget is None:
+        return reasoning.effort or "medium"
+    if reasoning.budget <= _BUDGETS["low"] * 2:
+        return "low"
+    return "medium" if reasoning.budget <= _BUDGETS["medium"] * 2 else "high"
+
+
+def at_most(effort: str, allowed: tuple[str, ...]) -> str:
+    """The effort, or the strongest allowed one below it (else the weakest allowed)."""
+    if effort in allowed or effort not in EFFORTS:
+        return effort
+    weaker = [word for word in EFFORTS[: EFFORTS.index(effort)] if word in allowed]
+    return weaker[-1] if weaker else allowed[0]
+
+
+def wrapped(data: str, origin: Origin, native: Origin) -> str:
+    """Opaque reasoning as a client of dialect `native` carries it."""
+    return data if origin == native and data else f"{_MARK}{origin or _NOBODY}.{data}"
+
+
+def unwrapped(carried: str, native: Origin) -> tuple[str, Origin]:
+    """(data, maker) of what a client of dialect `native` sent back."""
+    if not carried.startswith(_MARK):
+        return carried, native
+    origin, _, data = carried[len(_MARK) :].partition(".")
+    return (data, cast("Origin", origin)) if origin in ("anthropic", "openai", "gemini") else ("", "")

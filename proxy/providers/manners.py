@@ -1,0 +1,80 @@
+"""How the OpenAI-dialect providers differ when a request of another dialect is written for them.
+
+A request that comes in this dialect is passed on as it is; see `kinds.py` for what is changed even then.
+Sources: the providers' API references and the recorded traffic.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Literal
+
+# Neutral setting → the field's name. Common to all.
+_SETTINGS = MappingProxyType(
+    {
+        name: name
+        for name in (
+            *("max_tokens", "temperature", "top_p", "stop", "seed", "frequency_penalty", "presence_penalty"),
+            *("logit_bias", "logprobs", "top_logprobs", "user", "service_tier"),
+        )
+    }
+)
+
+
+def _with(**names: str) -> Mapping[str, str]:
+    return MappingProxyType({**_SETTINGS, **names})
+
+
+def _without(*left: str, **names: str) -> Mapping[str, str]:
+    return MappingProxyType({**{k: v for k, v in _SETTINGS.items() if k not in left}, **names})
+
+
+@dataclass(frozen=True, slots=True)
+class ChatManners:
+    settings: Mapping[str, str] = field(default_factory=lambda: _SETTINGS)
+    # Knows the role `developer`; the others get `system`.
+    developer: bool = False
+    # Takes a JSON Schema in response_format; else it is emulated by a forced tool.
+    json_schema: bool = True
+    # Takes `cache_control` on parts and tools.
+    cache_control: bool = False
+    # How a document is sent: `file` with base64 data, `file` with a URL too, by `document_url`, not at all.
+    documents: Literal["file", "file or url", "document_url", ""] = "file"
+    # What ids of tool calls must look like, and how long one is that has to be made.
+    call_id: re.Pattern[str] = re.compile(r"[!-~]{1,64}")
+    call_id_length: int = 24
+    # How reasoning is asked for, and the field in which an earlier turn's is sent back.
+    effort: Literal["reasoning_effort", "reasoning", ""] = "reasoning_effort"
+    reasoning_back: Literal["reasoning_content", "reasoning", "reasoning_details", "parts", ""] = ""
+    # Continues a trailing assistant message if it says `prefix`.
+    prefix: bool = False
+
+
+PLAIN = ChatManners()
+OPENAI = ChatManners(
+    settings=_with(verbosity="verbosity"), developer=True, call_id=re.compile(r"[!-~]{1,40}")
+)
+GROQ = ChatManners(settings=_without("logit_bias"), documents="", reasoning_back="reasoning")
+CEREBRAS = ChatManners(settings=_without("logit_bias"), documents="", reasoning_back="reasoning")
+DEEPINFRA = ChatManners(settings=_with(top_k="top_k"), reasoning_back="reasoning_content")
+MISTRAL = ChatManners(
+    settings=_without("logit_bias", "logprobs", "top_logprobs", "user", "service_tier", seed="random_seed"),
+    documents="document_url",
+    call_id=re.compile(r"[a-zA-Z0-9]{9}"),
+    call_id_length=9,
+    reasoning_back="parts",
+    prefix=True,
+)
+XAI = ChatManners(settings=_without("logit_bias", "service_tier"), reasoning_back="reasoning_content")
+OPENROUTER = ChatManners(
+    settings=_without("service_tier", top_k="top_k", verbosity="verbosity"),
+    cache_control=True,
+    documents="file or url",
+    effort="reasoning",
+    reasoning_back="reasoning_details",
+)
+NVIDIA = ChatManners(settings=_with(top_k="top_k"), documents="", reasoning_back="reasoning_content")
+COMPATIBLE = ChatManners(settings=_with(top_k="top_k"), reasoning_back="reasoning_content")
