@@ -143,6 +143,35 @@ class Attempts:
 
     async def _attempt(self, call: Call, target: Target, bridge: Bridge, key: ProviderKey | None) -> Attempt:
         """One upstream call, up to its answer, its first real event, or its failure."""
+        attempt = self._begin(call, target, bridge, key)
+        exchange, now = attempt.exchange, attempt.started_at
+        attempt_id, timeouts = attempt.id, call.route.timeouts
+        try:
+            remaining = call.deadline - now
+            connect_seconds = min(timeouts.connect_seconds, max(remaining, 0.001))
+            await self._requests.send(exchange, target, key, bridge, attempt_id, connect_seconds)
+            if not exchange.ready.done():
+                await exchange.ready
+            if exchange.stale and exchange.failure is not None:
+                exchange = attempt.exchange = self._again(exchange, bridge)
+                await self._requests.send(
+                    exchange, target, key, bridge, attempt_id, connect_seconds, fresh=True
+                )
+                await exchange.ready
+            attempt.failure = exchange.failure if not exchange.streaming else None
+            if attempt.failure is None and not exchange.streaming:
+                attempt.whole = whole = bridge.whole(exchange.body)
+                attempt.usage, attempt.service_tier = whole.usage, whole.service_tier
+        except AttemptFailed as failure:
+            attempt.failure = failure
+        finally:
+            call.upstream_seconds += time.monotonic() - now
+            if not exchange.streaming:
+                self._deadlines.discard(exchange)
+        return attempt
+
+    def _begin(self, call: Call, target: Target, bridge: Bridge, key: ProviderKey | None) -> Attempt:
+        """The attempt with its intent on disk. Raises CallError when there is no room for it."""
         settlement = self._settlement
         settlement.close_previous(call)
         now = time.monotonic()
@@ -174,28 +203,23 @@ class Attempts:
         )
         call.attempts.append(attempt)
         self._deadlines.add(exchange)
+        return attempt
+
+    async def native(self, call: Call, target: Target, bridge: Bridge, head: bytes) -> Attempt:
+        """One attempt whose body the caller sends: the request is out, the answer not yet awaited."""
+        key, resting_seconds = self._choose_key(target)
+        if resting_seconds > 0:
+            raise _all_failed(call, [(target, _resting(resting_seconds))])
+        attempt = self._begin(call, target, bridge, key)
+        # Uploads take their time: what is due is the whole call.
+        attempt.exchange.first_token_deadline = call.deadline
         try:
-            remaining = call.deadline - now
-            connect_seconds = min(timeouts.connect_seconds, max(remaining, 0.001))
-            await self._requests.send(exchange, target, key, bridge, attempt_id, connect_seconds)
-            if not exchange.ready.done():
-                await exchange.ready
-            if exchange.stale and exchange.failure is not None:
-                exchange = attempt.exchange = self._again(exchange, bridge)
-                await self._requests.send(
-                    exchange, target, key, bridge, attempt_id, connect_seconds, fresh=True
-                )
-                await exchange.ready
-            attempt.failure = exchange.failure if not exchange.streaming else None
-            if attempt.failure is None and not exchange.streaming:
-                attempt.whole = whole = bridge.whole(exchange.body)
-                attempt.usage, attempt.service_tier = whole.usage, whole.service_tier
+            await self._requests.send_native(
+                attempt.exchange, target, key, attempt.id, head, call.route.timeouts.connect_seconds
+            )
         except AttemptFailed as failure:
             attempt.failure = failure
-        finally:
-            call.upstream_seconds += time.monotonic() - now
-            if not exchange.streaming:
-                self._deadlines.discard(exchange)
+            raise _all_failed(call, [(target, failure)]) from None
         return attempt
 
     def _again(self, stale: Exchange, bridge: Bridge) -> Exchange:

@@ -52,9 +52,10 @@ class ClientStream:
 
     __slots__ = ("_chunked", "_connection")
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, *, plain: bool = False) -> None:
+        """`plain`: its length was told in the head."""
         self._connection = request.connection
-        self._chunked = not request.http_1_0
+        self._chunked = not request.http_1_0 and not plain
 
     def send(self, data: bytes) -> bool:
         """Writes; False if the client is behind and no more should come for now."""

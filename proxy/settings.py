@@ -10,6 +10,8 @@ from headgate.rules.credentials import Secret
 
 # A request body; the largest that providers take (images as base64) is 20 to 32 MiB.
 MAX_BODY_BYTES = 32 * 2**20
+# A body that is passed on as it comes in (files, batches); OpenAI takes files of 512 MB.
+MAX_STREAMED_BODY_BYTES = 1 * 2**30
 # Commas and brackets in a body before it is parsed: 32 MiB of `[],` cost the parser 0.8-2.9 s and 770 MB,
 # and a million keys half a second. Code has about 50,000 in a MiB; no model takes ten MiB of it.
 MAX_STRUCTURAL_BYTES = 500_000

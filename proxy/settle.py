@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 # Characters of a provider's word for it; a record must stay below the 64 KiB that are accepted of it.
 MAX_SERVICE_TIER_LENGTH = 64
+MAX_MODEL_LENGTH = 256
+PASSTHROUGH = "passthrough"
 _OK = usage_pb2.OUTCOME_OK
 _OUTCOME_NAMES = {value: name.removeprefix("OUTCOME_").lower() for name, value in usage_pb2.Outcome.items()}
 
@@ -136,6 +138,10 @@ class Settlement:
             rest.price_version = "stated by the provider"
         if estimated:
             rest.estimated = True
+        if attempt.target is not attempt.account.target:
+            # Native calls: which model it was stands in the answer.
+            rest.upstream_model = attempt.target.upstream_model[:MAX_MODEL_LENGTH]
+            rest.price_version = attempt.target.price_version
         if attempt.service_tier:
             rest.service_tier = attempt.service_tier[:MAX_SERVICE_TIER_LENGTH]
         upstream_id = exchange.headers.get(b"x-request-id")
@@ -215,6 +221,9 @@ def _cost_of(call: Call, attempt: Attempt, tokens: Tokens) -> tuple[int | None, 
     operation = call.asked.operation
     if operation in COUNTING:
         return 0, False
+    if operation == PASSTHROUGH and attempt.usage is None:
+        # What changes nothing costs nothing; whether the rest does, nobody said.
+        return (0 if call.request.method in ("GET", "DELETE") else None), False
     if attempt.usage is None and operation.startswith(MEDIA) and not any(p.request for p in target.prices):
         return None, False  # a price per token, and no tokens told: unknown, not nothing
     usage = attempt.usage
@@ -235,6 +244,8 @@ def _tokens_of(call: Call, attempt: Attempt) -> tuple[Tokens, bool]:
     if stream is not None:
         attempt.usage = attempt.usage or stream.usage
         attempt.service_tier = attempt.service_tier or stream.service_tier
+    if attempt.usage is None and call.asked.operation == PASSTHROUGH:
+        return Tokens(), False  # files, lists: nothing that is counted in tokens
     if attempt.usage is not None:
         return attempt.bridge.tokens_of(attempt.usage)
     failure = attempt.failure

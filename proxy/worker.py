@@ -23,6 +23,7 @@ from proxy.http.server import Server, server_tls
 from proxy.ids import Ids
 from proxy.logs import Log
 from proxy.metrics import Metrics
+from proxy.passthrough import PassthroughCalls
 from proxy.receipts import Receipts
 from proxy.settings import Settings
 from proxy.settle import Settlement
@@ -79,8 +80,14 @@ class Worker:
             ids=ids,
             random=random.random,
         )
-        self._routes = Routes(calls, self._find_receipt, ids)
-        self._server = Server(self._routes.handle, self._routes.check_early)
+        passthrough = PassthroughCalls(
+            authenticate=calls.authenticate,
+            attempts=attempts,
+            settlement=settlement,
+            metrics=self.metrics,
+        )
+        self._routes = Routes(calls, passthrough, self._find_receipt, ids)
+        self._server = Server(self._routes.handle, self._routes.check_early, self._routes.streams)
         self._listening = False
         self._tls: ssl.SSLContext | None = None
         holder.listeners.append(self._new_snapshot)

@@ -26,8 +26,6 @@ KEY_VARIABLES = {
     "OPENROUTER_API_KEY": "openrouter",
     "NVIDIA_API_KEY": "nvidia",
 }
-# Their dialects come later; their keys are kept until then.
-NOT_CALLABLE_YET = ("anthropic", "gemini")
 SANDBOX = "sandbox"
 SANDBOX_ROUTE = "chat"
 KEY_NAME = "quickstart"
@@ -61,9 +59,6 @@ def first_run(keys: Mapping[str, Secret], declared: set[ResourceId]) -> FirstRun
         provider = resources_pb2.Provider(name=kind, tenant=DEFAULT_TENANT, kind=kind)
         provider.keys.add(value=secret.text)
         plan.resources.append(resources_pb2.Resource(provider=provider))
-        if kind in NOT_CALLABLE_YET:
-            plan.notes.append(f"provider {kind}: its key is stored; calls to it are not supported yet")
-            continue
         count = _add_models(plan, kind, names)
         callable_models += count
         models = (

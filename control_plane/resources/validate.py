@@ -32,6 +32,7 @@ MAX_ATTEMPTS = 10
 
 # A name, `*`, or provider/model with `*` in either part.
 _ALLOW = re.compile(r"[A-Za-z0-9*][A-Za-z0-9*._:@+-]*(/[A-Za-z0-9*._:@+-]+)*")
+_PASSTHROUGH = re.compile(r"[a-z0-9*][a-z0-9*._-]* (\*|GET|POST|PUT|PATCH|DELETE) /[!-~]*")
 _UPSTREAM_MODEL = re.compile(r"[!-~]{1,256}")
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -135,6 +136,14 @@ def _key(spec: resources_pb2.Key) -> Iterator[Problem]:
             yield Problem(
                 ("allow", index), f"{pattern[:80]!r} is neither a name nor a pattern like 'openai/*' or '*'"
             )
+    for index, pattern in enumerate(spec.passthrough):
+        if len(pattern) > 256 or not _PASSTHROUGH.fullmatch(pattern):
+            yield Problem(
+                ("passthrough", index),
+                'must be "PROVIDER METHOD PATH", like "openai POST /v1/files" or "openai * /v1/batches*"',
+            )
+    if len(spec.passthrough) > MAX_LIST:
+        yield Problem(("passthrough",), f"has more than {MAX_LIST} patterns")
     if len(spec.metadata) > MAX_METADATA_ENTRIES:
         yield Problem(("metadata",), f"has more than {MAX_METADATA_ENTRIES} entries")
     for name, value in spec.metadata.items():

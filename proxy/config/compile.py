@@ -180,6 +180,7 @@ def _key(name: EntryName, entry: config_pb2.ConfigEntry) -> tuple[Key, list[tupl
         name=spec.name,
         tenant=name[1],
         allow=tuple(spec.allow.of) if spec.HasField("allow") else None,
+        passthrough=tuple(_passthrough(pattern) for pattern in spec.passthrough),
         metadata=tuple(sorted(spec.metadata.items())),
         disabled=entry.disabled,
     )
@@ -192,6 +193,13 @@ def _key(name: EntryName, entry: config_pb2.ConfigEntry) -> tuple[Key, list[tupl
         )
         pairs.append((credential.sha256, Credential(key, credential.public_id, expires)))
     return key, pairs
+
+
+def _passthrough(pattern: str) -> tuple[str, str, str]:
+    parts = pattern.split(" ")
+    if len(parts) != 3:
+        raise ValueError(f"passthrough {pattern!r} is not PROVIDER METHOD PATH")
+    return parts[0], parts[1], parts[2]
 
 
 def _target(

@@ -142,6 +142,8 @@ class Key:
     tenant: str
     # None: the tenant's routes.
     allow: tuple[str, ...] | None
+    # (provider, method, path) patterns of what may be called natively.
+    passthrough: tuple[tuple[str, str, str], ...]
     metadata: tuple[tuple[str, str], ...]
     disabled: bool
     resolved: dict[str, Route] = field(default_factory=dict)

@@ -74,7 +74,7 @@ def allows(key: Key, name: str, *, is_route: bool) -> bool:
 def _direct(snapshot: Snapshot, key: Key, name: str) -> Route | None:
     """`provider/upstream-model`: a declared model of that provider, or an undeclared one."""
     provider_name, _, upstream_model = name.partition("/")
-    provider = _provider(snapshot, key.tenant, provider_name)
+    provider = provider_named(snapshot, key.tenant, provider_name)
     if provider is None or not upstream_model:
         return None
     for tenant in (key.tenant, SHARED_TENANT):
@@ -84,20 +84,20 @@ def _direct(snapshot: Snapshot, key: Key, name: str) -> Route | None:
                     return Route(name, Fixed((target,)))
     if not allows(key, name, is_route=False):
         raise model_not_allowed(name)
-    prices, version = _catalogue_price(provider.kind.name, provider.base_url, upstream_model)
+    prices, version = catalogue_price(provider.kind.name, provider.base_url, upstream_model)
     return Route(
         name,
         Fixed((Target(upstream_model, provider, upstream_model, prices, version, 0, disabled=False),)),
     )
 
 
-def _provider(snapshot: Snapshot, tenant: str, name: str) -> Provider | None:
+def provider_named(snapshot: Snapshot, tenant: str, name: str) -> Provider | None:
     own = snapshot.providers.get(tenant, {}).get(name)
     return own if own is not None else snapshot.providers.get(SHARED_TENANT, {}).get(name)
 
 
 @functools.lru_cache(maxsize=1_000)
-def _catalogue_price(kind: str, base_url: str, upstream_model: str) -> tuple[tuple[Price, ...], str]:
+def catalogue_price(kind: str, base_url: str, upstream_model: str) -> tuple[tuple[Price, ...], str]:
     # Imported at the first undeclared model only: 0.2-0.6 s and 25 MB that most proxies never need.
     from headgate.rules.catalogue import price_list
 

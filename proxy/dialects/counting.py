@@ -15,6 +15,7 @@ from headgate.rules.money import Tokens
 from proxy.config.model import Target
 from proxy.dialects.asked import Asked, with_model
 from proxy.dialects.bridge import ANTHROPIC_VERSION, Whole, anthropic_headers, parsed
+from proxy.dialects.documents import dumped
 from proxy.dialects.neutral.request import Media, ModelRequest, Part, Text, Thinking, ToolCall, ToolResult
 from proxy.dialects.neutral.tools import schema_of
 from proxy.dialects.outgoing import write_for
@@ -58,7 +59,7 @@ class CountTokens:
             document = {name: document[name] for name in kept if name in document}
             if dialect == "messages":
                 self.headers = anthropic_headers(ANTHROPIC_VERSION)
-        self.body = orjson.dumps(document)
+        self.body = dumped(document)
 
     def stream(self) -> Stream | None:
         return None

@@ -20,6 +20,7 @@ from proxy.dialects.chat import answer_reader as chat_reader
 from proxy.dialects.chat import answer_writer as chat_writer
 from proxy.dialects.chat import request_reader as chat_request
 from proxy.dialects.chat import usage as chat_usage
+from proxy.dialects.documents import dumped
 from proxy.dialects.failures import failure_in_answer
 from proxy.dialects.gemini import answer_reader as gemini_reader
 from proxy.dialects.gemini import usage as gemini_usage
@@ -29,6 +30,7 @@ from proxy.dialects.messages import request_reader as messages_request
 from proxy.dialects.messages import usage as messages_usage
 from proxy.dialects.neutral.answer import Answer
 from proxy.dialects.neutral.emulation import ForcedToolSink
+from proxy.dialects.neutral.names import NamesSink, renamed
 from proxy.dialects.neutral.reader import Reader
 from proxy.dialects.neutral.request import ModelRequest
 from proxy.dialects.neutral.sink import Sink
@@ -38,7 +40,6 @@ from proxy.dialects.responses import answer_writer as responses_writer
 from proxy.dialects.responses import request_reader as responses_request
 from proxy.dialects.responses import usage as responses_usage
 from proxy.dialects.sse import DONE, EventStream, Stream, data_of, document_of
-from proxy.errors import invalid_request
 from proxy.upstream.failure import broken
 
 # Bytes of JSON per token, for the count that `message_start` needs before the provider has counted.
@@ -86,12 +87,11 @@ class Translation:
         self.operation = outgoing.operation
         self.left_out = outgoing.left_out
         self.headers = anthropic_headers(ANTHROPIC_VERSION) if dialect == "messages" else b""
-        try:
-            self.body = orjson.dumps(outgoing.document)
-        except TypeError:  # orjson writes 254 levels and reads 1,024
-            raise invalid_request("The request body is nested too deeply.") from None
+        self.body = dumped(outgoing.document)
         self._make_reader, self.tokens_of = _READERS[dialect]
         self._emulated = outgoing.emulated
+        # The Responses writer knows the client's tools itself: it needs their namespaces too.
+        self._names = renamed(request) if asked.operation != "responses" else {}
         self._asked = asked
         self._request = request
         self._request_id = request_id
@@ -147,6 +147,8 @@ class Translation:
         return reader
 
     def _reader(self, sink: Sink) -> Reader:
+        if self._names:
+            sink = NamesSink(sink, self._names)
         return self._make_reader(ForcedToolSink(sink) if self._emulated else sink)
 
     def _writer(self) -> Writer:

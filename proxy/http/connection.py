@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Protocol
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from proxy.errors import CallError, body_too_large
+from proxy.http.body import BodyStream
 from proxy.http.request import Request
-from proxy.settings import MAX_BODY_BYTES
+from proxy.settings import MAX_BODY_BYTES, MAX_STREAMED_BODY_BYTES
 
 if TYPE_CHECKING:
     from proxy.http.server import Server
@@ -233,12 +234,35 @@ class ClientConnection(asyncio.Protocol):
             raise _Refused(CallError(400, "invalid_request_error", "The header 'host' is missing."))
         length = headers.get(b"content-length")
         size = int(length) if length is not None else 0
+        if self._server.streams(request):
+            self._begin_streamed(request, size)
+            return
         if size > MAX_BODY_BYTES:
             raise _Refused(body_too_large(MAX_BODY_BYTES))
         if size > EARLY_CHECK_BYTES or b"transfer-encoding" in headers or b"expect" in headers:
             self._before_body(request)
         if parser.should_upgrade() and (size or b"transfer-encoding" in headers):
             self._resumed = request
+
+    def _begin_streamed(self, request: Request, size: int) -> None:
+        """The handler gets the request now and its body as it comes."""
+        if size > MAX_STREAMED_BODY_BYTES:
+            raise _Refused(body_too_large(MAX_STREAMED_BODY_BYTES))
+        expect = request.headers.get(b"expect", b"").lower() == b"100-continue"
+        request.body_stream = BodyStream(self, expects_continue=expect)
+        self._enqueue(request)
+
+    def say_continue(self) -> None:
+        if self.transport is not None:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def pause_body(self) -> None:
+        if self.transport is not None:
+            self.transport.pause_reading()
+
+    def resume_body(self) -> None:
+        if self.transport is not None and not self._reading_paused:
+            self.transport.resume_reading()
 
     def _resume(self) -> None:
         """Puts a new parser where the old one stood: before the body of a request that asked to upgrade.
@@ -267,6 +291,13 @@ class ClientConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         self._body_bytes += len(data)
+        stream = self._request.body_stream if self._request is not None else None
+        if stream is not None:
+            if self._body_bytes > MAX_STREAMED_BODY_BYTES:
+                self.abort()  # its answer may have begun
+                return
+            stream.feed(data)
+            return
         if self._body_bytes > MAX_BODY_BYTES:
             raise _Refused(body_too_large(MAX_BODY_BYTES))
         parts = self._body_parts
@@ -281,11 +312,17 @@ class ClientConnection(asyncio.Protocol):
         request, self._request = self._request, None
         if request is None or request is self._resumed:
             return
+        if request.body_stream is not None:
+            request.body_stream.end()
+            return
         parts = self._body_parts
         if parts:
             first = parts[0]
             request.body = first if len(parts) == 1 and isinstance(first, bytes) else b"".join(parts)
             self._body_parts = []
+        self._enqueue(request)
+
+    def _enqueue(self, request: Request) -> None:
         self._queue.append(request)
         if len(self._queue) > MAX_PIPELINED and self.transport is not None:
             self._reading_paused = True
@@ -320,7 +357,8 @@ class ClientConnection(asyncio.Protocol):
             self.busy = False
             self._answered = True
             self.since = server.now()
-            if not response.keep_alive or self.closing:
+            unread = request.body_stream is not None and not request.body_stream.consumed
+            if not response.keep_alive or self.closing or unread:
                 self.close()
                 return
             if self._reading_paused and len(queue) <= MAX_PIPELINED // 2:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from proxy.errors import CallError, invalid_request
 
 if TYPE_CHECKING:
+    from proxy.http.body import BodyStream
     from proxy.http.connection import ClientConnection
 
 
@@ -15,6 +16,7 @@ class Request:
 
     __slots__ = (
         "body",
+        "body_stream",
         "connection",
         "has_options",
         "headers",
@@ -35,6 +37,8 @@ class Request:
         # Some header begins with `x-headgate-`.
         self.has_options = False
         self.body = b""
+        # Instead of `body` where it is passed on as it comes in.
+        self.body_stream: BodyStream | None = None
         self.http_1_0 = False
         self.keep_alive = True
         self.response_begun = False

@@ -13,6 +13,7 @@ from proxy.errors import CallError, not_supported_yet
 from proxy.http.request import Request
 from proxy.http.responses import Raw, Streamed, error_response, json_response, speaks_anthropic
 from proxy.ids import Ids
+from proxy.passthrough import PREFIX, PassthroughCalls
 
 OPERATIONS = {
     "/v1/chat/completions": "chat.completions",
@@ -32,7 +33,7 @@ OPERATIONS = {
     "/v1/audio/translations": "audio.translations",
 }
 # Part of the interface, not built yet.
-_PLANNED = ("/providers/", "/headgate/v1/feedback")
+_PLANNED = ("/headgate/v1/feedback",)
 _STORED = "/v1/responses/"
 _RECEIPTS = "/headgate/v1/receipts/"
 _MODELS = "/v1/models"
@@ -42,8 +43,11 @@ FindReceipt = Callable[[bytes, str, str], Awaitable[dict[str, Any] | None]]
 
 
 class Routes:
-    def __init__(self, calls: Calls, find_receipt: FindReceipt, ids: Ids) -> None:
+    def __init__(
+        self, calls: Calls, passthrough: PassthroughCalls, find_receipt: FindReceipt, ids: Ids
+    ) -> None:
         self._calls = calls
+        self._passthrough = passthrough
         self._find_receipt = find_receipt
         self._ids = ids
 
@@ -54,12 +58,21 @@ class Routes:
             return self._calls.handle(request, operation)
         return self._handle_other(request, operation)
 
-    async def _handle_other(self, request: Request, operation: str | None) -> Raw:
-        request_id = self._ids.new().hex()
+    async def _handle_other(self, request: Request, operation: str | None) -> Raw | Streamed:
+        new_id = self._ids.new()
+        request_id = new_id.hex()
         try:
+            if request.path.startswith(PREFIX):
+                return await self._passthrough.handle(request, new_id)
             return await self._other(request, request_id, operation)
         except CallError as error:
+            if request.response_begun:
+                raise ConnectionAbortedError("the answer cannot be finished") from error
             return error_response(error, request, request_id)
+
+    def streams(self, request: Request) -> bool:
+        """Whether its body is passed on as it comes in."""
+        return request.path.startswith(PREFIX)
 
     def check_early(self, request: Request) -> CallError | None:
         """Before a large body is read: is there such a path, and may this client use it?"""

@@ -32,11 +32,18 @@ EarlyCheck = Callable[[Request], CallError | None]
 
 
 class Server:
-    """`check_early` decides, from the head alone, whether a large body is worth reading."""
+    """`check_early` decides, from the head alone, whether a large body is worth reading; `streams` whether
+    the handler takes it as it comes in."""
 
-    def __init__(self, handler: Handler, check_early: EarlyCheck = lambda request: None) -> None:
+    def __init__(
+        self,
+        handler: Handler,
+        check_early: EarlyCheck = lambda request: None,
+        streams: Callable[[Request], bool] = lambda request: False,
+    ) -> None:
         self.handler = handler
         self.check_early = check_early
+        self.streams = streams
         self.loop = asyncio.get_running_loop()
         self.now = time.monotonic
         self.connections: set[ClientConnection] = set()

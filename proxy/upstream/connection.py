@@ -38,6 +38,7 @@ class Connection(asyncio.Protocol):
 
     __slots__ = (
         "_delimited",
+        "_drain_waiter",
         "_fields",
         "_head_bytes",
         "_head_done",
@@ -49,7 +50,9 @@ class Connection(asyncio.Protocol):
         "pool",
         "receiver",
         "reused",
+        "sending",
         "transport",
+        "writing_paused",
     )
 
     def __init__(self, pool: Pool) -> None:
@@ -57,6 +60,10 @@ class Connection(asyncio.Protocol):
         self.receiver: Receiver | None = None
         self.transport: asyncio.Transport | None = None
         self.reused = False
+        # The request's body is still going out: an answer that comes before its end ends the connection.
+        self.sending = False
+        self.writing_paused = False
+        self._drain_waiter: asyncio.Future[None] | None = None
         self.idle_since = 0.0
         # Filled by the parser in C; see ClientConnection.
         self._fields: dict[bytes, bytes] = {}
@@ -83,6 +90,16 @@ class Connection(asyncio.Protocol):
         else:
             transport.write(head)
             transport.write(body)
+
+    async def send(self, data: bytes) -> bool:
+        """More of the request's body, once the provider has taken what went before; False if it is gone."""
+        if self.writing_paused and self.transport is not None:
+            self._drain_waiter = asyncio.get_running_loop().create_future()
+            await self._drain_waiter
+        if self.transport is None or self.receiver is None:
+            return False
+        self.transport.write(data)
+        return True
 
     def pause(self) -> None:
         if self.transport is not None and self.receiver is not None:
@@ -132,8 +149,18 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> bool:
         return False  # close; connection_lost decides what it means
 
+    def pause_writing(self) -> None:
+        self.writing_paused = True
+
+    def resume_writing(self) -> None:
+        self.writing_paused = False
+        waiter, self._drain_waiter = self._drain_waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
+        self.resume_writing()
         self.pool.forget(self)
         receiver = self.receiver
         if receiver is None:
@@ -180,7 +207,7 @@ class Connection(asyncio.Protocol):
         receiver, self.receiver = self.receiver, None
         if receiver is None:
             return
-        if self._parser.should_keep_alive() and self._delimited:
+        if self._parser.should_keep_alive() and self._delimited and not self.sending:
             self._reset()
             self.pool.release(self)
         elif self.transport is not None:

@@ -71,6 +71,31 @@ class UpstreamRequests:
             exchange,
         )
 
+    async def send_native(
+        self,
+        exchange: Exchange,
+        target: Target,
+        key: ProviderKey | None,
+        attempt_id: bytes,
+        head: bytes,
+        connect_seconds: float,
+    ) -> None:
+        """Sends a head that names its own path below the provider's root (`{prefix}`); the body follows."""
+        provider = target.provider
+        origin, prefix = split_url(provider.base_url)
+        # The paths of the provider's own documentation begin at its host: /v1/files, /v1beta/files.
+        prefix = _VERSIONED.sub("", prefix)
+        lines = [f"host: {origin.authority}", "user-agent: headgate", "accept-encoding: identity"]
+        lines.append(f"x-client-request-id: {attempt_id.hex()}")
+        lines += _credential(target, key)
+        lines += [f"{name}: {value}" for name, value in provider.headers]
+        pool = self._pools.pool(origin, private_network=provider.private_network)
+        connection = await pool.connect(connect_seconds)
+        exchange.link = connection
+        exchange.was_sent = True
+        whole = head.replace(b"{prefix}", prefix.encode("latin-1"), 1)
+        connection.start(whole + ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"), b"", exchange)
+
     def _prepare(self, target: Target, key: ProviderKey | None, operation: str) -> tuple[Pool, bytes]:
         provider = target.provider
         origin, prefix = split_url(provider.base_url)
@@ -87,12 +112,17 @@ class UpstreamRequests:
         ]
         if operation not in MULTIPART:  # which bring a boundary of their own
             lines.append("content-type: application/json")
-        if key is not None:
-            name, front = kind.key_header
-            lines.append(f"{name}: {front}{key.secret.text}")
+        lines += _credential(target, key)
         lines += [f"{name}: {value}" for name, value in provider.headers]
         pool = self._pools.pool(origin, private_network=provider.private_network)
         return pool, ("\r\n".join(lines) + "\r\n").encode("latin-1")
+
+
+def _credential(target: Target, key: ProviderKey | None) -> list[str]:
+    if key is None:
+        return []
+    name, front = target.provider.kind.key_header
+    return [f"{name}: {front}{key.secret.text}"]
 
 
 def _path_model(model: str) -> str:

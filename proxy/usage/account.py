@@ -37,6 +37,7 @@ class Account:
     # `"tenant":…,"key":…,"route":…,"model":…`
     log: bytes
     series: Series
+    target: Target
 
 
 class Accounts:
@@ -103,4 +104,5 @@ class Accounts:
             record,
             orjson.dumps(said)[1:-1],
             self._metrics.series(route.name, target.model, target.provider.name),
+            target,
         )

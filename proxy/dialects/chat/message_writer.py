@@ -120,12 +120,11 @@ class _Messages:
         return message
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
-        name = f"{call.namespace}__{call.name}" if call.namespace else call.name
         arguments = orjson.dumps({"input": call.arguments}).decode() if call.custom else call.arguments
         return {
             "id": self._id(call.id),
             "type": "function",
-            "function": {"name": name, "arguments": arguments},
+            "function": {"name": call.wire_name, "arguments": arguments},
         }
 
     def _thinking(self, thoughts: list[Thinking], message: dict[str, Any]) -> None:

@@ -8,6 +8,7 @@ import orjson
 
 from proxy.config.model import Target
 from proxy.dialects.asked import Asked
+from proxy.dialects.documents import dumped
 from proxy.dialects.spans import Member, Splice, insertion, members, spliced
 
 _INCLUDE_USAGE = b'"stream_options":{"include_usage":true}'
@@ -64,7 +65,7 @@ def _rewritten(
         splices.append(_removal(found, options))
     elif add_usage and options is not None:
         value = {**(request.document["stream_options"] or {}), "include_usage": True}
-        splices.append((options.value_start, options.value_end, orjson.dumps(value)))
+        splices.append((options.value_start, options.value_end, dumped(value)))
     elif add_usage:
         splices.append(insertion(body, _INCLUDE_USAGE))
     return spliced(body, splices)

@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from proxy.dialects.chat.thinking_reader import thinking_of
+from proxy.dialects.documents import dumped
 from proxy.dialects.neutral.fields import Fields, wrong
 from proxy.dialects.neutral.media import data_url
 from proxy.dialects.neutral.request import (
@@ -29,7 +28,9 @@ from proxy.dialects.neutral.request import (
     ToolChoice,
     ToolResult,
     Turn,
+    WebSearch,
 )
+from proxy.dialects.neutral.search import location_of
 
 # Wire name → neutral name.
 _SETTINGS = {
@@ -91,6 +92,14 @@ def read_request(document: dict[str, Any]) -> ModelRequest:
     for message in body.objects("messages"):
         _read_message(message, request)
     _read_tools(body, request)
+    options = body.object("web_search_options")
+    if options is not None:
+        request.search = WebSearch(
+            options.at,
+            location=location_of(options.object("user_location")),
+            context_size=options.text("search_context_size"),
+        )
+        request.unread += options.rest()
     _read_output(body, request)
     _read_reasoning(body, request)
     modalities = body.take("modalities", list)
@@ -179,7 +188,7 @@ def _read_call(call: Fields, parts: list[Part], request: ModelRequest) -> None:
         raise wrong(call.path("function"), "an object")
     arguments = function.raw("arguments")
     if isinstance(arguments, dict):  # Mistral's clients may send the object itself
-        arguments = orjson.dumps(arguments).decode()
+        arguments = dumped(arguments).decode()
     if arguments is not None and not isinstance(arguments, str):
         raise wrong(function.path("arguments"), "a string")
     parts.append(ToolCall(call.at, call.need("id", str), function.need("name", str), arguments or "{}"))

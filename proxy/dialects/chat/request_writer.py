@@ -12,6 +12,7 @@ from proxy.dialects.chat.message_writer import write_messages
 from proxy.dialects.neutral.emulation import FORCED_TOOL
 from proxy.dialects.neutral.reasoning import at_most, budget_of, effort_of
 from proxy.dialects.neutral.request import ModelRequest, Tool
+from proxy.dialects.neutral.search import refuse_search
 from proxy.dialects.neutral.settings import refuse_unread, write_settings
 from proxy.dialects.neutral.tools import chosen_name, chosen_tools, schema_of
 from proxy.providers.manners import ChatManners
@@ -32,6 +33,7 @@ def write_request(
 ) -> dict[str, Any]:
     """Raises Unsupported. `thinks`: the model takes an effort. Fields that were left out are appended."""
     refuse_unread(request, left_out, provider)
+    refuse_search(request, provider)
     document: dict[str, Any] = {
         "model": model,
         "messages": write_messages(request, manners, provider, left_out),

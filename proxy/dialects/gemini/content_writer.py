@@ -22,6 +22,7 @@ from proxy.dialects.neutral.request import (
     Turn,
     Unsupported,
 )
+from proxy.dialects.neutral.system import leading, only_text
 from proxy.providers.families import Gemini
 
 # For calls that another model made, or whose signature the client lost: `skip_thought_signature_validator`.
@@ -30,22 +31,15 @@ NO_SIGNATURE = "c2tpcF90aG91Z2h0X3NpZ25hdHVyZV92YWxpZGF0b3I="
 _TYPES = {"image": "image/jpeg", "document": "application/pdf", "audio": "audio/wav"}
 
 
-def write_system(request: ModelRequest, left_out: list[str]) -> list[dict[str, Any]]:
+def write_system(request: ModelRequest, provider: str, left_out: list[str]) -> list[dict[str, Any]]:
+    for turn in leading(request):
+        only_text(turn, provider)
     return [
         {"text": part.text}
-        for turn in _leading(request)
+        for turn in leading(request)
         for part in turn.parts
         if isinstance(part, Text) and _noted(part, left_out).text
     ]
-
-
-def _leading(request: ModelRequest) -> list[Turn]:
-    found = []
-    for turn in request.turns:
-        if turn.role not in ("system", "developer"):
-            break
-        found.append(turn)
-    return found
 
 
 def write_contents(
@@ -53,13 +47,10 @@ def write_contents(
 ) -> list[dict[str, Any]]:
     """Raises Unsupported for parts that Gemini cannot be sent."""
     names = {
-        part.id: f"{part.namespace}__{part.name}" if part.namespace else part.name
-        for turn in request.turns
-        for part in turn.parts
-        if isinstance(part, ToolCall)
+        part.id: part.wire_name for turn in request.turns for part in turn.parts if isinstance(part, ToolCall)
     }
     writer = _Contents(names, provider, gemini, left_out)
-    for turn in request.turns[len(_leading(request)) :]:
+    for turn in request.turns[len(leading(request)) :]:
         if turn.name:
             raise Unsupported(f"{turn.at}.name", f"has no counterpart at {provider}")
         writer.turn(turn)
@@ -88,6 +79,7 @@ class _Contents:
             return
         parts = [written for part in turn.parts for written in self._user_parts(part)]
         if turn.role in ("system", "developer"):
+            only_text(turn, self._provider)
             parts = [{"text": f"<system-reminder>\n{p['text']}\n</system-reminder>"} for p in parts]
         self._add("user", parts)
 
@@ -140,8 +132,7 @@ class _Contents:
             arguments = None
         if not isinstance(arguments, dict):
             arguments = {"arguments": call.arguments}
-        name = f"{call.namespace}__{call.name}" if call.namespace else call.name
-        return {"functionCall": {"id": call.id, "name": name, "args": arguments}}
+        return {"functionCall": {"id": call.id, "name": call.wire_name, "args": arguments}}
 
     def _user_parts(self, part: Part) -> list[dict[str, Any]]:
         if isinstance(part, Text):

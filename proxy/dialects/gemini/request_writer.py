@@ -10,6 +10,7 @@ from typing import Any
 from proxy.dialects.gemini.content_writer import write_contents, write_system
 from proxy.dialects.neutral.reasoning import at_most, budget_of, effort_of
 from proxy.dialects.neutral.request import ModelRequest, Setting, Tool, Unsupported
+from proxy.dialects.neutral.search import gemini_tool
 from proxy.dialects.neutral.settings import refuse_unread, write_settings
 from proxy.dialects.neutral.tools import chosen_tools, schema_of
 from proxy.providers.families import Gemini
@@ -36,10 +37,17 @@ def write_request(
     """Raises Unsupported. Fields that were left out are appended."""
     refuse_unread(request, left_out, provider)
     document: dict[str, Any] = {"contents": write_contents(request, provider, gemini, left_out)}
-    system = write_system(request, left_out)
+    system = write_system(request, provider, left_out)
     if system:
         document["systemInstruction"] = {"parts": system}
     _write_tools(request, document, left_out, provider)
+    if request.search is not None:
+        functions = bool(document.get("tools"))
+        both = functions and gemini.needs_signatures
+        tool = gemini_tool(request.search, left_out, beside_functions=functions and not both)
+        document.setdefault("tools", []).append(tool)
+        if both:  # https://ai.google.dev/gemini-api/docs/tool-combination
+            document.setdefault("toolConfig", {})["includeServerSideToolInvocations"] = True
     config = _settings(request, document, left_out, provider)
     output = request.output
     if output is not None:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-import orjson
-
+from proxy.dialects.documents import dumped
 from proxy.dialects.neutral.fields import Fields, wrong
 from proxy.dialects.neutral.reasoning import unwrapped
 from proxy.dialects.neutral.request import (
@@ -43,7 +42,7 @@ def _block(block: Fields, request: ModelRequest) -> Part | None:
         part = _media(block, "image" if kind == "image" else "document", cache)
     elif kind == "tool_use":
         block.ignore("caller")
-        arguments = orjson.dumps(block.take("input", dict) or {}).decode()
+        arguments = dumped(block.take("input", dict) or {}).decode()
         part = ToolCall(block.at, block.need("id", str), block.need("name", str), arguments, cache=cache)
     elif kind == "tool_result":
         part = _result(block, cache, request)
@@ -53,6 +52,9 @@ def _block(block: Fields, request: ModelRequest) -> Part | None:
     elif kind == "redacted_thinking":
         data, origin = unwrapped(block.need("data", str), "anthropic")
         part = Thinking(block.at, "", data, origin, redacted=True)
+    elif kind == "tool_reference":
+        # What a search for tools found; all of them are declared.
+        part = Text(block.at, f"Tool available: {block.need('tool_name', str)}", cache)
     elif kind in ("tool_addition", "tool_removal"):
         # Which of the deferred tools are loaded: other dialects know no such state, all are.
         request.hints.append(block.at)

@@ -20,20 +20,22 @@ from proxy.dialects.neutral.request import (
     Thinking,
     ToolCall,
     ToolResult,
-    Turn,
     Unsupported,
 )
+from proxy.dialects.neutral.system import leading, only_text
 from proxy.dialects.neutral.tools import fitted_id
 
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _ID_LENGTH = 24
 
 
-def write_system(request: ModelRequest, left_out: list[str]) -> Any:
+def write_system(request: ModelRequest, provider: str, left_out: list[str]) -> Any:
     """What stands before the first other turn, as a string or as blocks."""
+    for turn in leading(request):
+        only_text(turn, provider)
     blocks = [
         block
-        for turn in _leading(request)
+        for turn in leading(request)
         for part in turn.parts
         if (block := _block(part, "", left_out)) is not None
     ]
@@ -42,21 +44,12 @@ def write_system(request: ModelRequest, left_out: list[str]) -> Any:
     return blocks
 
 
-def _leading(request: ModelRequest) -> list[Turn]:
-    found = []
-    for turn in request.turns:
-        if turn.role not in ("system", "developer"):
-            break
-        found.append(turn)
-    return found
-
-
 def write_turns(
     request: ModelRequest, provider: str, left_out: list[str], *, system_turns: bool
 ) -> list[dict[str, Any]]:
     """`system_turns`: the model takes `role: system` where the rules allow it; else those become text of
     the user, marked. https://docs.anthropic.com/en/docs/build-with-claude/mid-conversation-system-messages"""
-    turns = request.turns[len(_leading(request)) :]
+    turns = request.turns[len(leading(request)) :]
     messages: list[dict[str, Any]] = []
     for index, turn in enumerate(turns):
         if turn.name:
@@ -64,6 +57,7 @@ def write_turns(
         blocks = [block for part in turn.parts if (block := _block(part, provider, left_out)) is not None]
         role = "assistant" if turn.role == "assistant" else "user"
         if turn.role in ("system", "developer"):
+            only_text(turn, provider)
             following = turns[index + 1].role if index + 1 < len(turns) else "assistant"
             if system_turns and messages and messages[-1]["role"] == "user" and following == "assistant":
                 role = "system"
@@ -104,7 +98,7 @@ def _block(part: Part, provider: str, left_out: list[str]) -> dict[str, Any] | N
         written = {
             "type": "tool_use",
             "id": fitted_id(part.id, _ID, _ID_LENGTH, "toolu_"),
-            "name": f"{part.namespace}__{part.name}" if part.namespace else part.name,
+            "name": part.wire_name,
             "input": {"input": part.arguments} if part.custom else _arguments(part),
         }
     elif isinstance(part, ToolResult):

@@ -23,6 +23,7 @@ from proxy.dialects.neutral.request import (
     ToolResult,
     Turn,
 )
+from proxy.dialects.neutral.search import read_search
 
 _SETTINGS: dict[str, tuple[str, type]] = {
     "max_tokens": ("max_tokens", int),
@@ -130,6 +131,9 @@ def _effort(config: Fields, request: ModelRequest) -> None:
 def _read_tools(body: Fields, request: ModelRequest) -> None:
     for item in body.objects("tools"):
         kind = item.text("type")
+        if kind.startswith("web_search_"):
+            read_search(item, request)
+            continue
         if kind not in ("", "custom"):
             request.foreign.append(Foreign(item.at, f"of type {kind!r} has no counterpart"))
             continue

@@ -12,6 +12,7 @@ from proxy.dialects.messages.schemas import fits, tightened
 from proxy.dialects.neutral.emulation import FORCED_TOOL
 from proxy.dialects.neutral.reasoning import MIN_BUDGET, at_most, budget_of, effort_of
 from proxy.dialects.neutral.request import ModelRequest, Thinking, Tool, ToolCall, Unsupported
+from proxy.dialects.neutral.search import anthropic_tool
 from proxy.dialects.neutral.settings import refuse_unread, write_settings
 from proxy.dialects.neutral.tools import chosen_name, chosen_tools, schema_of
 from proxy.providers.families import Claude
@@ -39,12 +40,14 @@ def write_request(
     document: dict[str, Any] = {"model": model, "max_tokens": request.value("max_tokens")}
     if document["max_tokens"] is None:
         document["max_tokens"] = limit
-    system = write_system(request, left_out)
+    system = write_system(request, provider, left_out)
     if system:
         document["system"] = system
     document["messages"] = write_turns(request, provider, left_out, system_turns=claude.system_turns)
     _write_settings(request, document, provider, claude, left_out)
     _write_tools(request, document)
+    if request.search is not None:
+        document.setdefault("tools", []).append(anthropic_tool(request.search, left_out))
     if request.reasoning is not None:
         _write_reasoning(request, document, claude, left_out, limit)
     if request.output is not None:

@@ -7,12 +7,28 @@ is refused by its name. Nothing in here is changed after reading: the same reque
 
 from __future__ import annotations
 
+import hashlib
+import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
 # Who made a piece of opaque reasoning; only the same can read it again.
 Origin = Literal["anthropic", "openai", "gemini", ""]
 Role = Literal["system", "developer", "user", "assistant", "tool"]
+
+
+# What all providers take for a tool's name; Anthropic's clients may use twice the length.
+_TOOL_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+
+
+def wire_name(namespace: str, name: str) -> str:
+    """A tool's name as every provider takes it: flat, and no longer than the shortest limit. The same for
+    a tool and for the calls of it in earlier turns."""
+    flat = f"{namespace}__{name}" if namespace else name
+    if _TOOL_NAME.fullmatch(flat):
+        return flat
+    digest = hashlib.sha256(flat.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return re.sub(r"[^a-zA-Z0-9_-]", "_", flat)[:51] + "_" + digest
 
 
 @dataclass(slots=True)
@@ -87,6 +103,10 @@ class ToolCall:
     custom: bool = False
     cache: dict[str, Any] | None = None
 
+    @property
+    def wire_name(self) -> str:
+        return wire_name(self.namespace, self.name)
+
 
 @dataclass(slots=True)
 class ToolResult:
@@ -135,7 +155,21 @@ class Tool:
     @property
     def wire_name(self) -> str:
         """Its name where there are no namespaces."""
-        return f"{self.namespace}__{self.name}" if self.namespace else self.name
+        return wire_name(self.namespace, self.name)
+
+
+@dataclass(slots=True)
+class WebSearch:
+    """The provider's own search of the web, which three dialects have."""
+
+    at: str
+    allowed_domains: list[str] = field(default_factory=list)
+    blocked_domains: list[str] = field(default_factory=list)
+    max_uses: int | None = None
+    # city, region, country, timezone
+    location: dict[str, str] = field(default_factory=dict)
+    # low, medium, high
+    context_size: str = ""
 
 
 @dataclass(slots=True)
@@ -183,6 +217,7 @@ class Setting:
 class ModelRequest:
     turns: list[Turn] = field(default_factory=list)
     tools: list[Tool] = field(default_factory=list)
+    search: WebSearch | None = None
     tool_choice: ToolChoice | None = None
     # None: as the provider does by default.
     parallel_tools: Setting | None = None

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
 from proxy.dialects.neutral.request import ModelRequest, Unsupported
 
-# Without a counterpart they are left out and named in `x-headgate-left-out`: they say who asks and how the
-# provider may schedule it, not what is asked.
-SOFT = ("user", "service_tier")
+# Without a counterpart they are left out and named in `x-headgate-left-out`: they say who asks, how the
+# provider may schedule it and how wordy it may be, not what is asked.
+SOFT = ("user", "service_tier", "verbosity")
+# OpenAI refuses longer ones, and Claude Code's have 150 characters.
+MAX_USER_LENGTH = 64
 
 
 def write_settings(
@@ -20,12 +23,19 @@ def write_settings(
     for name, setting in request.settings.items():
         wire = names.get(name)
         if wire is not None:
-            written[wire] = setting.value
+            written[wire] = user_id(setting.value) if name == "user" else setting.value
         elif name in SOFT:
             left_out.append(setting.at)
         else:
             raise Unsupported(setting.at, f"has no counterpart at {provider}")
     return written
+
+
+def user_id(user: str) -> str:
+    """The user as providers take it: a long one as its digest, which tells users apart as well."""
+    if len(user) <= MAX_USER_LENGTH:
+        return user
+    return hashlib.sha256(user.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def refuse_unread(request: ModelRequest, left_out: list[str], provider: str) -> None:

@@ -208,7 +208,18 @@ class ResponsesWriter:
             self._write(delta)
 
     def foreign(self, item: dict[str, Any]) -> None:
+        if item.get("type") == "server_tool_use" and item.get("name") == "web_search":
+            self._searched(item)
         self._carried.append(item)
+
+    def _searched(self, item: dict[str, Any]) -> None:
+        """Anthropic's search as this dialect's."""
+        self._close_open()
+        given = item.get("input")
+        query = given.get("query") if isinstance(given, dict) else None
+        call = {"type": "web_search_call", "id": self._item_id("ws"), "status": "completed"}
+        self._begin_item({**call, "action": {"type": "search", "query": str(query or "")}})
+        self._close_open()
 
     def finish(self, reason: FinishReason, *, sequence: str = "", native: str = "") -> None:
         self._reason, self._native, self._sequence_hit = reason, native, sequence
@@ -224,7 +235,12 @@ class ResponsesWriter:
         self._write({"type": f"response.{final['status']}", "response": final})
 
     def error_event(self, error: dict[str, object]) -> bytes:
-        return error_events(error, self._sequence)
+        self._close_open()
+        for index in [*self._call_items]:
+            self._close_call(index)
+        closing = b"".join(self.out)
+        self.out.clear()
+        return closing + error_events(error, self._sequence, self.response("failed"))
 
     def _item_id(self, prefix: str) -> str:
         return f"{prefix}_{self._id.removeprefix('resp_')}_{len(self._items)}"

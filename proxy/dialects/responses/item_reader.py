@@ -52,6 +52,9 @@ def read_item(item: Fields, request: ModelRequest) -> None:
         _add(request, "tool", item, ToolResult(item.at, item.need("call_id", str), kept, custom=custom))
     elif kind == "reasoning":
         _reasoning(item, request)
+    elif kind == "web_search_call":
+        request.hints.append(item.at)  # only what was searched for; what was found stands in the text
+        return
     else:
         what = "needs a provider that keeps state" if kind == "item_reference" else "has no counterpart"
         request.foreign.append(Foreign(item.at, f"of type {kind!r} {what}"))

@@ -62,9 +62,10 @@ def _assistant_item(part: Part, provider: str, left_out: list[str]) -> list[dict
         return [{**item, "id": part.id} if part.id else item]
     if isinstance(part, ToolCall):
         _note(part, left_out)
-        name = f"{part.namespace}__{part.name}" if part.namespace else part.name
         arguments = _custom_arguments(part.arguments) if part.custom else part.arguments
-        return [{"type": "function_call", "call_id": _id(part.id), "name": name, "arguments": arguments}]
+        return [
+            {"type": "function_call", "call_id": _id(part.id), "name": part.wire_name, "arguments": arguments}
+        ]
     if isinstance(part, ToolResult):
         _note(part, left_out)
         return [_result(part, provider, left_out)]

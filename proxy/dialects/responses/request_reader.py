@@ -20,6 +20,7 @@ from proxy.dialects.neutral.request import (
     ToolChoice,
     Turn,
 )
+from proxy.dialects.neutral.search import read_search
 from proxy.dialects.responses.item_reader import read_item
 
 _SETTINGS: dict[str, tuple[str, type]] = {
@@ -107,6 +108,9 @@ def _read_tool(item: Fields, request: ModelRequest, namespace: str = "") -> None
         item.ignore("description")
         for inner in item.objects("tools"):
             _read_tool(inner, request, name)
+        return
+    if kind.startswith("web_search"):
+        read_search(item, request)
         return
     if kind not in ("function", "custom"):
         request.foreign.append(Foreign(item.at, f"of type {kind!r} has no counterpart"))

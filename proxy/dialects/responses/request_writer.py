@@ -10,6 +10,7 @@ from typing import Any
 from proxy.dialects.neutral.emulation import FORCED_TOOL
 from proxy.dialects.neutral.reasoning import at_most, effort_of
 from proxy.dialects.neutral.request import ModelRequest, Tool
+from proxy.dialects.neutral.search import responses_tool
 from proxy.dialects.neutral.settings import refuse_unread, write_settings
 from proxy.dialects.neutral.tools import chosen_name, chosen_tools, schema_of
 from proxy.dialects.responses.item_writer import write_items
@@ -52,6 +53,8 @@ def write_request(
     if request.value("verbosity"):
         text["verbosity"] = request.value("verbosity")
     _write_tools(request, document)
+    if request.search is not None:
+        document.setdefault("tools", []).append(responses_tool(request.search, left_out))
     if request.output is not None:
         _write_output(request, document, text, native=json_schema)
     if text:

@@ -74,12 +74,6 @@ def test_with_no_key_the_sandbox_answers_and_says_so() -> None:
     assert "sandbox" in plan.notes[0]
 
 
-def test_what_cannot_be_called_yet_is_stored_and_the_sandbox_answers() -> None:
-    plan = first_run({"anthropic": Secret("sk")}, set())
-    assert planned("anthropic") == ["provider anthropic", "provider sandbox", "model sandbox", "route chat"]
-    assert "not supported yet" in plan.notes[0]
-
-
 def test_a_provider_without_catalogue_is_kept_and_the_sandbox_answers() -> None:
     assert planned("nvidia") == ["provider nvidia", "provider sandbox", "model sandbox", "route chat"]
 
