@@ -40,10 +40,19 @@ from proxy.dialects.responses import answer_writer as responses_writer
 from proxy.dialects.responses import request_reader as responses_request
 from proxy.dialects.responses import usage as responses_usage
 from proxy.dialects.sse import DONE, EventStream, Stream, data_of, document_of
-from proxy.upstream.failure import broken
+from proxy.upstream.failure import AttemptFailed, broken
 
 # Bytes of JSON per token, for the count that `message_start` needs before the provider has counted.
 _BYTES_PER_TOKEN = 4
+
+
+# What reading a document of another shape than its dialect's comes to: fields of other types, events out of
+# order, nesting beyond what can be written. In a protocol callback anything else would hang the call.
+_UNREADABLE = (TypeError, ValueError, LookupError, AttributeError)
+
+
+def _unreadable() -> AttemptFailed:
+    return broken(usage_pb2.REASON_PROTOCOL_ERROR, "the provider's answer is not of its dialect's form")
 
 
 class Writer(Sink, Protocol):
@@ -116,7 +125,10 @@ class Translation:
             content_type = b"text/event-stream; charset=utf-8"
             return Whole(events, reader.usage, reader.service_tier, content_type)
         made, usage, tier = self._document(document)
-        return Whole(orjson.dumps(made), usage, tier, b"application/json")
+        try:
+            return Whole(orjson.dumps(made), usage, tier, b"application/json")
+        except _UNREADABLE:
+            raise _unreadable() from None
 
     def _document(self, document: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any] | None, str]:
         """(the client's document, the provider's usage, its service tier)."""
@@ -138,8 +150,8 @@ class Translation:
         reader = self._reader(sink)
         try:
             reader.read_whole(document)
-        except TypeError:
-            raise broken(usage_pb2.REASON_PROTOCOL_ERROR, "the answer is nested too deeply") from None
+        except _UNREADABLE:
+            raise _unreadable() from None
         if reader.error is not None:
             raise reader.error
         if not reader.finished:
@@ -193,23 +205,26 @@ class TranslatedStream(EventStream):
         if payload is None or self.error is not None:
             return
         reader = self._reader
-        if payload == DONE:
-            reader.finish_at_end()
-        else:
-            had_started = self.started
-            try:
+        had_started = self.started
+        try:
+            if payload == DONE:
+                reader.finish_at_end()
+            else:
                 reader.read(document_of(payload))
-            except TypeError:
-                raise broken(usage_pb2.REASON_PROTOCOL_ERROR, "an event is nested too deeply") from None
-            if reader.error is not None:
-                self._fail(reader.error, had_started=had_started)
-                self._writer.out.append(self._writer.error_event(reader.error.error))
-            self.events += 1
+        except _UNREADABLE:
+            raise _unreadable() from None
+        if reader.error is not None:
+            self._fail(reader.error, had_started=had_started)
+            self._writer.out.append(self._writer.error_event(reader.error.error))
+        self.events += 1
         self._take(out)
 
     def _at_end(self, out: list[bytes]) -> None:
         if self._reader.finished and self.error is None:
-            self._reader.finish_at_end()
+            try:
+                self._reader.finish_at_end()
+            except _UNREADABLE:
+                raise _unreadable() from None
             self._take(out)
 
     def _take(self, out: list[bytes]) -> None:

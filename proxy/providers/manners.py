@@ -47,7 +47,10 @@ class ChatManners:
     call_id: re.Pattern[str] = re.compile(r"[!-~]{1,64}")
     call_id_length: int = 24
     # How reasoning is asked for, and the field in which an earlier turn's is sent back.
-    effort: Literal["reasoning_effort", "reasoning", ""] = "reasoning_effort"
+    effort: Literal["reasoning_effort", "reasoning"] = "reasoning_effort"
+    # The words it knows for it, weakest first; models that take one, where not all that think do.
+    efforts: tuple[str, ...] = ("minimal", "low", "medium", "high", "xhigh")
+    effort_models: re.Pattern[str] | None = None
     reasoning_back: Literal["reasoning_content", "reasoning", "reasoning_details", "parts", ""] = ""
     # Continues a trailing assistant message if it says `prefix`.
     prefix: bool = False
@@ -57,18 +60,28 @@ PLAIN = ChatManners()
 OPENAI = ChatManners(
     settings=_with(verbosity="verbosity"), developer=True, call_id=re.compile(r"[!-~]{1,40}")
 )
-GROQ = ChatManners(settings=_without("logit_bias"), documents="", reasoning_back="reasoning")
-CEREBRAS = ChatManners(settings=_without("logit_bias"), documents="", reasoning_back="reasoning")
+_THREE = ("low", "medium", "high")
+GROQ = ChatManners(settings=_without("logit_bias"), documents="", efforts=_THREE, reasoning_back="reasoning")
+CEREBRAS = ChatManners(
+    settings=_without("logit_bias"), documents="", efforts=_THREE, reasoning_back="reasoning"
+)
 DEEPINFRA = ChatManners(settings=_with(top_k="top_k"), reasoning_back="reasoning_content")
 MISTRAL = ChatManners(
     settings=_without("logit_bias", "logprobs", "top_logprobs", "user", "service_tier", seed="random_seed"),
     documents="document_url",
     call_id=re.compile(r"[a-zA-Z0-9]{9}"),
     call_id_length=9,
+    efforts=("high",),
     reasoning_back="parts",
     prefix=True,
 )
-XAI = ChatManners(settings=_without("logit_bias", "service_tier"), reasoning_back="reasoning_content")
+XAI = ChatManners(
+    settings=_without("logit_bias", "service_tier"),
+    efforts=_THREE,
+    # Grok 4 thinks as it likes and answers 400 to an effort.
+    effort_models=re.compile(r"grok-3-mini"),
+    reasoning_back="reasoning_content",
+)
 OPENROUTER = ChatManners(
     settings=_without("service_tier", top_k="top_k", verbosity="verbosity"),
     cache_control=True,

@@ -112,16 +112,18 @@ class UpstreamRequests:
         ]
         if operation not in MULTIPART:  # which bring a boundary of their own
             lines.append("content-type: application/json")
-        lines += _credential(target, key)
+        lines += _credential(target, key, path)
         lines += [f"{name}: {value}" for name, value in provider.headers]
         pool = self._pools.pool(origin, private_network=provider.private_network)
         return pool, ("\r\n".join(lines) + "\r\n").encode("latin-1")
 
 
-def _credential(target: Target, key: ProviderKey | None) -> list[str]:
+def _credential(target: Target, key: ProviderKey | None, path: str = "") -> list[str]:
     if key is None:
         return []
     name, front = target.provider.kind.key_header
+    if path.startswith("/openai/"):  # Gemini's door for OpenAI's dialect takes OpenAI's header
+        name, front = "authorization", "Bearer "
     return [f"{name}: {front}{key.secret.text}"]
 
 

@@ -22,8 +22,8 @@ from tests.perf.rounds import FAILURES, QUICK, Plan, Rounds, progress
 from tests.perf.systems import Absent, System
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
-_ORDER = ("nginx", "envoy", "litellm", "headgate")
-_QUICK_ORDER = ("nginx", "headgate")
+_ORDER = ("nginx", "envoy", "litellm", "headgate", "translated")
+_QUICK_ORDER = ("nginx", "headgate", "translated")
 _MANY_KEYS = 10_000
 
 
@@ -99,12 +99,25 @@ def _run(options: Options, scratch: Path) -> int:
         _measure(Rounds(options.plan, systems, provider, figures, scratch), options, provider, scratch)
     finally:
         provider.stop()
+    figures.notes += translation_notes(figures)
     section = table.render(figures, order)
     print(section)
     if options.page is not None:
         table.write(figures, section, options.page)
         progress(f"written to {options.page}")
     return 0
+
+
+def translation_notes(figures: Figures) -> list[str]:
+    """What translating costs, beside the two targets for it."""
+    found = []
+    whole, translated = (figures.median("cpu_per_request_us", key) for key in ("headgate", "translated"))
+    if whole and translated:
+        found.append(f"a translated request costs {translated / whole:.2f} × a passed one (target ≤ 2)")
+    ratio = figures.ratio("cpu_per_chunk_us", "translated")
+    if ratio is not None:
+        found.append(f"a translated chunk costs {ratio:.2f} × nginx (target ≤ 3)")
+    return found
 
 
 def _measure(rounds: Rounds, options: Options, provider: Provider, scratch: Path) -> None:
@@ -133,6 +146,7 @@ def _available(names: tuple[str, ...], upstream_port: int, scratch: Path) -> Ite
         "envoy": lambda folder: references.envoy(upstream_port, folder),
         "litellm": lambda folder: references.litellm(upstream_port, folder, MODELS),
         "headgate": lambda folder: Headgate(upstream_port, folder, MODELS),
+        "translated": lambda folder: Headgate(upstream_port, folder, MODELS, translated=True),
     }
     for name in names:
         folder = scratch / name

@@ -74,8 +74,8 @@ def run_load(target: Target, seconds: int, scratch: Path, connections: int = CON
 def _lua(target: Target) -> str:
     headers = {"content-type": "application/json", **target.headers}
     return _SCRIPT % {
-        "path": _lua_string(wire.PATH),
-        "body": _lua_string(wire.chat_body(wire.INSTANT_MODEL).decode()),
+        "path": _lua_string(target.path),
+        "body": _lua_string(target.body(wire.INSTANT_MODEL).decode()),
         "headers": "\n".join(
             f"wrk.headers[ {_lua_string(k)} ] = {_lua_string(v)}" for k, v in headers.items()
         ),

@@ -69,11 +69,23 @@ def manifest(upstream_port: int, models: Sequence[str], keys: int) -> dict[str, 
 class Headgate:
     """One `headgate up`. The state folder outlives `stop`, so that a second `start` is a restart."""
 
-    def __init__(self, upstream_port: int, folder: Path, models: Sequence[str], keys: int = 0) -> None:
+    def __init__(
+        self,
+        upstream_port: int,
+        folder: Path,
+        models: Sequence[str],
+        keys: int = 0,
+        *,
+        translated: bool = False,
+    ) -> None:
+        # Asked in Anthropic's dialect, with the same upstream: every call is translated.
+        self._translated = translated
         self._command = _command()
         # A stand-in is for trying the harness out; its figures must not pass for ours.
         self.is_stand_in = COMMAND_VARIABLE in os.environ
         self.name = "stand-in" if self.is_stand_in else "Headgate"
+        if translated:
+            self.name += ", Messages to chat"
         self._folder = folder
         self._state = folder / "state"
         self._manifest = folder / "manifest.json"
@@ -120,7 +132,7 @@ class Headgate:
             end_process(pid)
 
     def target(self) -> Target:
-        return Target("127.0.0.1", self._port, {"authorization": f"Bearer {self._api_key}"})
+        return Target("127.0.0.1", self._port, {"authorization": f"Bearer {self._api_key}"}, self._translated)
 
     def measured_pids(self) -> list[int]:
         """The proxy: its supervisor and workers."""

@@ -28,6 +28,8 @@ FAILURES = (measures.MeasureFailed, LoadFailed, StartFailed, OSError, TimeoutErr
 # LiteLLM would need nine cores for 100 streams × 100 chunks/s: it gets fewer streams, and that is noted.
 _HEAVY = {"litellm": 4}
 _HEAVY_IDLE_STREAMS = 200
+# Another way through a program that has a column of its own: what does not differ is not measured again.
+_SAME_PROGRAM = ("translated",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +74,12 @@ class Rounds:
         names = ("start_ms", "up_ready_ms", "proxy_ready_ms", "rss_mb", "pss_mb", "rss_per_1000_streams_mb")
         for key, system in list(self._systems.items()):
             # Once before the rounds: files come into the page cache, and ours makes its database.
-            self._sample(key, ("first_up_ready_ms",), partial(self._first_start, system))
+            if key not in _SAME_PROGRAM:
+                self._sample(key, ("first_up_ready_ms",), partial(self._first_start, system))
         for number in range(self._plan.start_rounds):
             for key, system in self._turn(number):
+                if key in _SAME_PROGRAM:
+                    continue
                 if key not in _HEAVY or number == 0:
                     self._sample(key, names, partial(self._start_once, key, system))
 
@@ -159,7 +164,8 @@ class Rounds:
     def latency(self) -> None:
         """Latency above that of the upstream alone, at one absolute rate: half of the slowest one's."""
         rates = {key: self._figures.median("rate_per_second", key) or 0.0 for key in self._systems}
-        light = [(rate, key) for key, rate in rates.items() if rate and key not in _HEAVY]
+        left_out = (*_HEAVY, *_SAME_PROGRAM)
+        light = [(rate, key) for key, rate in rates.items() if rate and key not in left_out]
         if not light:
             return
         least, slowest = min(light)
@@ -173,6 +179,8 @@ class Rounds:
         for number in range(self._plan.latency_rounds):
             base = paced.measure_latency(direct.target(), common, self._plan.latency_seconds, number)
             for key, system in self._turn(number):
+                if key in _SAME_PROGRAM:
+                    continue
                 rate = common if key not in _HEAVY else max(2.0, rates[key] / 2)
                 self._sample(
                     key, ("added_p50_us", "added_p99_us"), partial(self._added, system, rate, number, base)
@@ -186,6 +194,8 @@ class Rounds:
 
     def memory_after_load(self) -> None:
         for key, system in self._systems.items():
+            if key in _SAME_PROGRAM:
+                continue
             self._sample(key, ("rss_loaded_mb",), partial(self._rss, "rss_loaded_mb", system))
 
     def many_keys(self, key: str, system: System) -> None:

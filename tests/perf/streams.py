@@ -67,9 +67,9 @@ class StreamClient(asyncio.Protocol):
             self._tally.chunks += 1
             if self._words == 1 and not self.first_chunk.done():
                 self.first_chunk.set_result(None)
-        elif b"[DONE]" in event:
+        elif b"[DONE]" in event or b"event: message_stop" in event:
             self._done = True
-        elif b'"total_tokens"' in event:
+        elif b'"total_tokens"' in event or b"event: message_delta" in event:
             self._usage = True
         elif b'" w' in event or b'"error"' in event:
             self._fault(f"after word {self._words}: {event[:_ERROR_BYTES]!r}")

@@ -32,14 +32,22 @@ class StartFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a client sends its calls. `headers` carry the credential where one is needed."""
+    """Where a client sends its calls, and in which dialect. `headers` carry the credential."""
 
     host: str
     port: int
     headers: dict[str, str] = field(default_factory=dict)
+    messages: bool = False
+
+    @property
+    def path(self) -> str:
+        return wire.MESSAGES_PATH if self.messages else wire.PATH
+
+    def body(self, model: str, *, stream: bool = False) -> bytes:
+        return (wire.messages_body if self.messages else wire.chat_body)(model, stream=stream)
 
     def request(self, model: str, *, stream: bool = False) -> bytes:
-        return wire.chat_request(self.host, self.port, wire.chat_body(model, stream=stream), self.headers)
+        return wire.post(self.path, self.host, self.port, self.body(model, stream=stream), self.headers)
 
 
 @dataclass(frozen=True, slots=True)

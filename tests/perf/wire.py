@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 REQUEST_BYTES = 1200  # the 1.2 KB chat request of architecture.md
 PATH = "/v1/chat/completions"
+MESSAGES_PATH = "/v1/messages"
 INSTANT_MODEL = "chat"
 IDLE_MODEL = "chat-idle"
 SHAPE_HEADER = "x-bench-shape"  # the same names as the model, for callers that go to the upstream directly
@@ -68,10 +69,24 @@ def chat_body(model: str, *, stream: bool = False) -> bytes:
     return json.dumps(document, separators=(",", ":")).encode()
 
 
-def chat_request(host: str, port: int, body: bytes, headers: dict[str, str]) -> bytes:
+def messages_body(model: str, *, stream: bool = False) -> bytes:
+    """The same question in Anthropic's dialect, for the translated path."""
+    document = json.loads(chat_body(model))
+    system, question = document["messages"]
+    asked = {
+        "model": model,
+        "system": system["content"],
+        "messages": [question],
+        "temperature": 0.2,
+        "max_tokens": 256,
+    }
+    return json.dumps({**asked, "stream": True} if stream else asked, separators=(",", ":")).encode()
+
+
+def post(path: str, host: str, port: int, body: bytes, headers: dict[str, str]) -> bytes:
     """The whole HTTP/1.1 request, ready to be written."""
     lines = [
-        f"POST {PATH} HTTP/1.1",
+        f"POST {path} HTTP/1.1",
         f"host: {host}:{port}",
         "content-type: application/json",
         f"content-length: {len(body)}",

@@ -17,9 +17,6 @@ from proxy.dialects.neutral.settings import refuse_unread, write_settings
 from proxy.dialects.neutral.tools import chosen_name, chosen_tools, schema_of
 from proxy.providers.manners import ChatManners
 
-# https://platform.openai.com/docs/guides/reasoning
-_EFFORTS = ("minimal", "low", "medium", "high", "xhigh")
-
 
 def write_request(
     request: ModelRequest,
@@ -43,7 +40,7 @@ def write_request(
     if request.output is not None:
         _write_output(request, document, native=json_schema)
     if request.reasoning is not None:
-        _write_reasoning(request, document, manners, left_out, thinks=thinks)
+        _write_reasoning(request, document, manners, left_out, model=model, thinks=thinks)
     if request.stream:
         document["stream"] = True
     return document
@@ -111,6 +108,7 @@ def _write_reasoning(
     manners: ChatManners,
     left_out: list[str],
     *,
+    model: str,
     thinks: bool,
 ) -> None:
     reasoning = request.reasoning
@@ -123,17 +121,17 @@ def _write_reasoning(
         elif reasoning.budget is not None and not reasoning.effort:
             wanted["max_tokens"] = budget_of(reasoning)
         elif reasoning.effort:
-            wanted["effort"] = at_most(reasoning.effort, _EFFORTS)
+            wanted["effort"] = at_most(reasoning.effort, manners.efforts)
         elif not reasoning.adaptive:
             wanted["enabled"] = True
         if reasoning.show is False:
             wanted["exclude"] = True
         if wanted:
             document["reasoning"] = wanted
-    elif not thinks or not manners.effort:
+    elif not thinks or (manners.effort_models is not None and not manners.effort_models.search(model)):
         if not reasoning.off:
             left_out.append(reasoning.at)
     elif reasoning.off:
         document["reasoning_effort"] = "none"
     elif reasoning.effort or not reasoning.adaptive:
-        document["reasoning_effort"] = at_most(effort_of(reasoning), _EFFORTS)
+        document["reasoning_effort"] = at_most(effort_of(reasoning), manners.efforts)

@@ -57,7 +57,7 @@ class GeminiReader(ReaderState):
         if isinstance(usage, dict):
             self.usage = usage
             tier = usage.get("serviceTier")
-            self.service_tier = tier if isinstance(tier, str) else self.service_tier
+            self.service_tier = tier.lower() if isinstance(tier, str) else self.service_tier
             self.sink.usage(tokens_of(usage)[0], tier=self.service_tier)
         if not self.begun:
             self.begun = True
@@ -81,6 +81,9 @@ class GeminiReader(ReaderState):
         for part in parts if isinstance(parts, list) else ():
             if isinstance(part, dict):
                 self._part(part)
+        for name in ("citationMetadata", "urlContextMetadata", "safetyRatings"):
+            if candidate.get(name):
+                self.sink.foreign({name: candidate[name]})
         grounding = candidate.get("groundingMetadata")
         if isinstance(grounding, dict):
             self._grounding(grounding)
@@ -139,6 +142,7 @@ class GeminiReader(ReaderState):
         """The prompt was refused: there is no candidate at all."""
         native = feedback.get("blockReason")
         if isinstance(native, str):
+            self.sink.foreign({"promptFeedback": feedback})
             self.started = self.finished = True
             self.sink.finish("content_filter", native=native)
 
@@ -184,9 +188,11 @@ class GeminiReader(ReaderState):
         for index, one in enumerate(chosen if isinstance(chosen, list) else ()):
             if not isinstance(one, dict):
                 continue
-            top = tops[index].get("candidates") if isinstance(tops, list) and index < len(tops) else None
+            top = tops[index] if isinstance(tops, list) and index < len(tops) else None
+            others = top.get("candidates") if isinstance(top, dict) else None
+            listed = others if isinstance(others, list) else ()
             entries.append(
-                {**_logprob(one), "top_logprobs": [_logprob(t) for t in top or () if isinstance(t, dict)]}
+                {**_logprob(one), "top_logprobs": [_logprob(t) for t in listed if isinstance(t, dict)]}
             )
         if entries:
             self.sink.logprobs(entries)

@@ -23,10 +23,11 @@ FINISH: dict[str, FinishReason] = {
 
 
 class MessagesReader(ReaderState):
-    __slots__ = ("_blocks", "_json")
+    __slots__ = ("_blocks", "_calls", "_json")
 
     def __init__(self, sink: Sink) -> None:
         super().__init__(sink)
+        self._calls: set[int] = set()
         # Blocks that are carried as they are, until they are complete.
         self._blocks: dict[int, dict[str, Any]] = {}
         self._json: dict[int, str] = {}
@@ -100,6 +101,7 @@ class MessagesReader(ReaderState):
             sink.seal(str(block.get("data") or ""), "anthropic", redacted=True)
         elif kind == "tool_use":
             self.started = True
+            self._calls.add(index)
             sink.call(index, str(block.get("id") or f"toolu_{index}"), str(block.get("name") or ""))
             if block.get("input"):
                 sink.arguments(index, orjson.dumps(block["input"]).decode())
@@ -116,7 +118,7 @@ class MessagesReader(ReaderState):
             text = str(delta.get("partial_json") or "")
             if index in self._blocks:
                 self._json[index] = self._json.get(index, "") + text
-            elif text:
+            elif text and index in self._calls:
                 self.sink.arguments(index, text)
         elif kind == "thinking_delta":
             self.sink.thinking(str(delta.get("thinking") or ""))
@@ -144,6 +146,9 @@ class MessagesReader(ReaderState):
         if not isinstance(native, str):
             return
         self.started = self.finished = True
+        for name in ("stop_details", "container", "context_management"):
+            if delta.get(name):
+                self.sink.foreign({name: delta[name]})
         sequence = delta.get("stop_sequence")
         self.sink.finish(
             FINISH.get(native, "stop"), sequence=sequence if isinstance(sequence, str) else "", native=native

@@ -50,8 +50,10 @@ def read_request(document: dict[str, Any]) -> ModelRequest:
     if stop is not None and not all(isinstance(word, str) for word in stop):
         raise wrong("stop_sequences", "an array of strings")
     metadata = body.object("metadata")
-    if metadata is not None and metadata.text("user_id"):
-        request.settings["user"] = Setting(metadata.path("user_id"), metadata.text("user_id"))
+    if metadata is not None:
+        if metadata.text("user_id"):
+            request.settings["user"] = Setting(metadata.path("user_id"), metadata.text("user_id"))
+        request.hints += metadata.rest()
     if body.raw("system") is not None:
         request.turns.append(Turn("system", "system", read_blocks(body, "system", request)))
     _read_thinking(body, request)
