@@ -280,6 +280,10 @@ def _unsupported(target: Target, reason: Unsupported) -> AttemptFailed:
     )
 
 
+def _was_passed_over(failure: AttemptFailed) -> bool:
+    return failure.reason == usage_pb2.REASON_INVALID_REQUEST and failure.status == 0
+
+
 def _resting(seconds: float) -> AttemptFailed:
     return AttemptFailed(
         usage_pb2.REASON_KEYS_COOLING_DOWN,
@@ -302,7 +306,9 @@ def _all_failed(call: Call, failures: list[tuple[Target, AttemptFailed]]) -> Cal
             f"No model of {call.route.name!r} can answer: all are disabled, or serve other regions.",
             "model",
         )
-    target, failure = failures[-1]
+    # What a provider said counts before what none was asked.
+    asked = [pair for pair in failures if not _was_passed_over(pair[1])]
+    target, failure = (asked or failures)[-1]
     tried = [
         {"model": t.label, "reason": reason_text(f.reason), "status": f.status or None} for t, f in failures
     ]
@@ -317,7 +323,7 @@ def _all_failed(call: Call, failures: list[tuple[Target, AttemptFailed]]) -> Cal
             headers=headers,
             extra={"attempts": tried},
         )
-    if failure.reason == usage_pb2.REASON_INVALID_REQUEST and failure.status == 0:
+    if _was_passed_over(failure):
         # No provider was asked: the request has something that this target has no word for.
         param = str(failure.error.get("param") or "model")
         return CallError(

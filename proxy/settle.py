@@ -144,7 +144,7 @@ class Settlement:
             rest.price_version = attempt.target.price_version
         if attempt.service_tier:
             rest.service_tier = attempt.service_tier[:MAX_SERVICE_TIER_LENGTH]
-        upstream_id = exchange.headers.get(b"x-request-id")
+        upstream_id = exchange.headers.get(b"x-request-id") or exchange.headers.get(b"request-id")
         if upstream_id is not None:
             rest.upstream_request_id = upstream_id[:128].decode("latin-1")
         record = attempt.intent + rest.SerializeToString()

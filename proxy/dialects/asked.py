@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from proxy.dialects.neutral.request import ModelRequest
-from proxy.dialects.spans import duplicate, members, spliced
+from proxy.dialects.spans import duplicate, insertion, members, spliced
 from proxy.errors import CallError, invalid_request
 from proxy.settings import MAX_STRUCTURAL_BYTES
 
@@ -118,13 +118,13 @@ def _user(operation: str, document: dict[str, Any]) -> str:
 
 def with_model(asked: Asked, upstream_model: str, upstream_json: bytes) -> bytes:
     """The body with another model's name in it, and nothing else changed."""
-    if asked.model == upstream_model:
+    if asked.model == upstream_model and "model" in asked.document:
         return asked.body
     span = asked.model_span
     if span is None:
         found = next((m for m in members(asked.body) if m.name == "model"), None)
-        if found is None:  # none was said: what we call is the default
-            return asked.body
+        if found is None:  # the client left it to us
+            return spliced(asked.body, [insertion(asked.body, b'"model":' + upstream_json)])
         span = (found.value_start, found.value_end)
     return spliced(asked.body, [(span[0], span[1], upstream_json)])
 

@@ -25,7 +25,7 @@ _KEY_REFUSED = re.compile(
     r"(incorrect|invalid|missing|no) api[ _]key|api[ _]key (is )?(not valid|invalid)", re.I
 )
 # https://docs.anthropic.com/en/api/errors: inside a stream the type is all there is.
-_STATUS_OF_TYPE = {
+STATUS_OF_TYPE = {
     "invalid_request_error": 400,
     "authentication_error": 401,
     "billing_error": 402,
@@ -97,7 +97,7 @@ def failure_in_answer(error: Any) -> AttemptFailed:
         return failure_of(status, {}, orjson.dumps({"error": normal}))
     if normal.get("code") == "rate_limit_exceeded":
         return failure_of(429, {}, orjson.dumps({"error": normal}))
-    known = _STATUS_OF_TYPE.get(str(normal.get("type")))
+    known = STATUS_OF_TYPE.get(str(normal.get("type")))
     if known is not None:
         return failure_of(known, {}, orjson.dumps({"error": normal}))
     return AttemptFailed(

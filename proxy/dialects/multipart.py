@@ -66,11 +66,22 @@ def parse_form(operation: str, body: bytes, content_type: str) -> Asked:
 
 def with_model(asked: Asked, upstream_model: str) -> bytes:
     """The form with another model's name in it."""
-    if asked.model == upstream_model or asked.model_span is None:
+    if asked.model_span is None:
+        return _with_field(asked, "model", upstream_model)
+    if asked.model == upstream_model:
         return asked.body
     start, end = asked.model_span
     name = upstream_model.replace("\r", "").replace("\n", "").encode()
     return spliced(asked.body, [(start, end, name)])
+
+
+def _with_field(asked: Asked, name: str, value: str) -> bytes:
+    """One more field, in front of the others."""
+    match = _BOUNDARY.search(asked.content_type)
+    boundary = (match.group(1) or match.group(2)) if match is not None else ""
+    head = f'--{boundary}\r\ncontent-disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+    start = asked.body.find(b"--" + boundary.encode("latin-1", "replace"))
+    return asked.body[:start] + head.encode() + asked.body[start:]
 
 
 def parts_of(body: bytes, content_type: str) -> list[Part]:

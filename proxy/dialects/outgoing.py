@@ -30,7 +30,9 @@ class Outgoing:
 
 
 def _is_forced(tool: dict[str, Any]) -> bool:
-    return FORCED_TOOL in (tool.get("name"), (tool.get("function") or {}).get("name"))
+    names = [tool.get("name"), (tool.get("function") or {}).get("name")]
+    names += [function.get("name") for function in tool.get("functionDeclarations", ())]
+    return FORCED_TOOL in names
 
 
 def write_for(request: ModelRequest, target: Target, dialect: str) -> Outgoing:

@@ -70,7 +70,7 @@ _REQUEST_READERS: dict[str, Callable[[dict[str, Any]], ModelRequest]] = {
     "messages": messages_request.read_request,
     "messages.count_tokens": messages_request.read_request,
 }
-_READERS: dict[str, tuple[Callable[[Sink], Reader], CountTokens]] = {
+_READERS: dict[str, tuple[Callable[[Sink, str], Reader], CountTokens]] = {
     "chat": (chat_reader.ChatReader, chat_usage.tokens_of),
     "responses": (responses_reader.ResponsesReader, responses_usage.tokens_of),
     "messages": (messages_reader.MessagesReader, messages_usage.tokens_of),
@@ -161,7 +161,8 @@ class Translation:
     def _reader(self, sink: Sink) -> Reader:
         if self._names:
             sink = NamesSink(sink, self._names)
-        return self._make_reader(ForcedToolSink(sink) if self._emulated else sink)
+        sink = ForcedToolSink(sink) if self._emulated else sink
+        return self._make_reader(sink, self._request_id)
 
     def _writer(self) -> Writer:
         operation = self._asked.operation

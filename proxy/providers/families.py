@@ -19,6 +19,19 @@ THINKING = re.compile(
 )
 
 
+# https://platform.openai.com/docs/guides/reasoning: `none` since GPT-5.1, `minimal` before, `low` at first.
+_NONE = re.compile(r"gpt-(5\.\d|[6-9])|qwen", re.IGNORECASE)
+_MINIMAL = re.compile(r"gpt-5", re.IGNORECASE)
+
+
+@lru_cache(maxsize=1_000)
+def lowest_effort(model: str) -> str:
+    """The word for not thinking, or for thinking as little as this model can."""
+    if _NONE.search(model):
+        return "none"
+    return "minimal" if _MINIMAL.search(model) else "low"
+
+
 @dataclass(frozen=True, slots=True)
 class Claude:
     """https://docs.anthropic.com/en/docs/about-claude/models, …/build-with-claude/effort, …/extended-thinking
@@ -41,6 +54,10 @@ class Claude:
     system_turns: bool = False
     # Thinks when `thinking` is left out.
     thinks_by_default: bool = False
+    # Takes temperature or top_p, not both.
+    one_of_sampling: bool = False
+    # Continues a last message of the assistant.
+    prefill: bool = False
 
 
 _LOW_TO_HIGH = ("low", "medium", "high")
@@ -48,16 +65,28 @@ _WITH_MAX = (*_LOW_TO_HIGH, "max")
 _ALL = (*_LOW_TO_HIGH, "xhigh", "max")
 
 _CLAUDES: tuple[tuple[str, Claude], ...] = (
-    (r"claude-(instant|2)", Claude("none", (), 4_096, json_schema=False)),
-    (r"claude-3-(opus|sonnet|haiku)", Claude("none", (), 4_096, json_schema=False)),
-    (r"claude-3-5|claude-3\.5", Claude("none", (), 8_192, json_schema=False)),
-    (r"claude-3-7|claude-3\.7", Claude("budget", (), 64_000, json_schema=False)),
-    (r"claude-opus-4([-.](0|20\d+)|$)", Claude("budget", (), 32_000, json_schema=False)),
-    (r"claude-opus-4[-.]1", Claude("budget", (), 32_000, json_schema=True)),
-    (r"claude-sonnet-4([-.](0|20\d+)|$)", Claude("budget", (), 64_000, json_schema=False)),
-    (r"claude-opus-4[-.]5", Claude("budget", _LOW_TO_HIGH, 64_000, json_schema=True)),
-    (r"claude-(sonnet|haiku)-4[-.]5", Claude("budget", (), 64_000, json_schema=True)),
-    (r"claude-(opus|sonnet)-4[-.]6", Claude("adaptive", _WITH_MAX, 128_000, json_schema=True)),
+    (r"claude-(instant|2)", Claude("none", (), 4_096, json_schema=False, prefill=True)),
+    (r"claude-3-(opus|sonnet|haiku)", Claude("none", (), 4_096, json_schema=False, prefill=True)),
+    (r"claude-3-5|claude-3\.5", Claude("none", (), 8_192, json_schema=False, prefill=True)),
+    (r"claude-3-7|claude-3\.7", Claude("budget", (), 64_000, json_schema=False, prefill=True)),
+    (r"claude-opus-4([-.](0|20\d+)|$)", Claude("budget", (), 32_000, json_schema=False, prefill=True)),
+    (
+        r"claude-opus-4[-.]1",
+        Claude("budget", (), 32_000, json_schema=True, prefill=True, one_of_sampling=True),
+    ),
+    (r"claude-sonnet-4([-.](0|20\d+)|$)", Claude("budget", (), 64_000, json_schema=False, prefill=True)),
+    (
+        r"claude-opus-4[-.]5",
+        Claude("budget", _LOW_TO_HIGH, 64_000, json_schema=True, prefill=True, one_of_sampling=True),
+    ),
+    (
+        r"claude-(sonnet|haiku)-4[-.]5",
+        Claude("budget", (), 64_000, json_schema=True, prefill=True, one_of_sampling=True),
+    ),
+    (
+        r"claude-(opus|sonnet)-4[-.]6",
+        Claude("adaptive", _WITH_MAX, 128_000, json_schema=True, one_of_sampling=True),
+    ),
     (r"claude-opus-4[-.]7", Claude("adaptive", _ALL, 128_000, json_schema=True, fixed_sampling=True)),
     (
         r"claude-opus-4[-.]8",
@@ -151,6 +180,10 @@ _GEMINIS: tuple[tuple[str, Gemini], ...] = (
     (r"gemini-2\.5-flash-lite", Gemini("budget", budgets=(512, 24_576))),
     (r"gemini-2", Gemini("budget")),
     (r"gemini-3-pro", Gemini("level", ("low", "high"), can_be_off=False, needs_signatures=True)),
+    (
+        r"gemini-3\.[78]-flash|gemini-4",
+        Gemini("level", _LOW_TO_HIGH, can_be_off=False, needs_signatures=True),
+    ),
     (r"gemini-[\d.]+-pro", Gemini("level", _LOW_TO_HIGH, can_be_off=False, needs_signatures=True)),
 )
 _NEWEST_GEMINI = Gemini("level", ("minimal", *_LOW_TO_HIGH), needs_signatures=True)

@@ -52,19 +52,30 @@ class ChatManners:
     efforts: tuple[str, ...] = ("minimal", "low", "medium", "high", "xhigh")
     effort_models: re.Pattern[str] | None = None
     reasoning_back: Literal["reasoning_content", "reasoning", "reasoning_details", "parts", ""] = ""
+    # Has the field `refusal` in an assistant's message.
+    refusal: bool = False
     # Continues a trailing assistant message if it says `prefix`.
     prefix: bool = False
 
 
 PLAIN = ChatManners()
 OPENAI = ChatManners(
-    settings=_with(verbosity="verbosity"), developer=True, call_id=re.compile(r"[!-~]{1,40}")
+    settings=_with(verbosity="verbosity"),
+    developer=True,
+    call_id=re.compile(r"[!-~]{1,40}"),
+    refusal=True,
 )
 _THREE = ("low", "medium", "high")
-GROQ = ChatManners(settings=_without("logit_bias"), documents="", efforts=_THREE, reasoning_back="reasoning")
-CEREBRAS = ChatManners(
-    settings=_without("logit_bias"), documents="", efforts=_THREE, reasoning_back="reasoning"
+# Groq's and Cerebras' other models that think do so without being asked, or know words of their own.
+_GPT_OSS = re.compile(r"gpt-oss", re.IGNORECASE)
+GROQ = ChatManners(
+    settings=_without("logit_bias"),
+    documents="",
+    efforts=_THREE,
+    effort_models=_GPT_OSS,
+    reasoning_back="reasoning",
 )
+CEREBRAS = GROQ
 DEEPINFRA = ChatManners(settings=_with(top_k="top_k"), reasoning_back="reasoning_content")
 MISTRAL = ChatManners(
     settings=_without("logit_bias", "logprobs", "top_logprobs", "user", "service_tier", seed="random_seed"),

@@ -37,12 +37,15 @@ _KNOWN = frozenset(
 
 
 class ChatReader(ReaderState):
-    __slots__ = ("_calls",)
+    __slots__ = ("_calls", "_count", "_last", "_refused")
 
-    def __init__(self, sink: Sink) -> None:
-        super().__init__(sink)
-        # Calls begun, by the provider's index.
-        self._calls: set[int] = set()
+    def __init__(self, sink: Sink, seed: str = "") -> None:
+        super().__init__(sink, seed)
+        # Calls begun, by the provider's index: our number for it, and its id.
+        self._calls: dict[int, tuple[int, str]] = {}
+        self._count = 0
+        self._last = 0
+        self._refused = False
 
     def read(self, document: dict[str, Any]) -> None:
         error = document.get("error")
@@ -114,7 +117,7 @@ class ChatReader(ReaderState):
                 self._parts(content)
         refusal = message.get("refusal")
         if refusal and refusal.__class__ is str:
-            self.started = True
+            self.started = self._refused = True
             sink.refusal(refusal)
         annotations = message.get("annotations")
         if annotations:
@@ -126,32 +129,46 @@ class ChatReader(ReaderState):
                     self._call(call, position)
         legacy = message.get("function_call")
         if legacy.__class__ is dict:
-            self._call({"index": 0, "id": "call_0", "function": legacy}, 0)
+            self._call({"index": 0, "function": legacy}, 0)
         if len(message) > 1 and not message.keys() <= _KNOWN:
             self._unknown(message)
 
     def _call(self, call: dict[str, Any], position: int) -> None:
-        index = call.get("index")
-        index = index if index.__class__ is int else position
         function = call.get("function")
         if function.__class__ is not dict:
             function = call.get("custom")
             if function.__class__ is not dict:
                 return
         self.started = True
-        if index not in self._calls:
-            self._calls.add(index)
-            google = call.get("extra_content")
-            if google.__class__ is dict:
-                self._google(google)
-            self.sink.call(index, str(call.get("id") or f"call_{index}"), str(function.get("name") or ""))
+        number = self._number(call, position, str(function.get("name") or ""))
         arguments = function.get("arguments")
         if arguments.__class__ is dict:
             arguments = orjson.dumps(arguments).decode()
         if not arguments and function.get("input"):
             arguments = orjson.dumps({"input": function["input"]}).decode()
         if arguments and arguments.__class__ is str:
-            self.sink.arguments(index, arguments)
+            self.sink.arguments(number, arguments)
+
+    def _number(self, call: dict[str, Any], position: int, name: str) -> int:
+        """Which call this is about. Some servers give all the same index, or none: another id is another
+        call, and no id means the one before."""
+        index = call.get("index")
+        id = str(call.get("id") or "")
+        if index.__class__ is not int:
+            index = position if id or not self._calls else self._last
+        self._last = index
+        known = self._calls.get(index)
+        if known is not None and (not id or id == known[1]):
+            return known[0]
+        number = self._count
+        self._count += 1
+        id = id or self.made_id(number)
+        self._calls[index] = (number, id)
+        google = call.get("extra_content")
+        if google.__class__ is dict:
+            self._google(google)
+        self.sink.call(number, id, name)
+        return number
 
     def _parts(self, parts: list[Any]) -> None:
         """Mistral: text and thinking in one list."""
@@ -221,6 +238,8 @@ class ChatReader(ReaderState):
         sequence = choice.get("stop_reason")  # vLLM says which one it met
         if reason == "stop" and self._calls:
             reason = "tool_calls"
+        elif reason == "stop" and self._refused:
+            reason = "refusal"
         elif reason == "stop" and isinstance(sequence, str) and sequence:
             reason = "stop_sequence"
         self.sink.finish(reason, sequence=sequence if isinstance(sequence, str) else "", native=native)

@@ -83,14 +83,12 @@ def answer_document(answer: Answer, *, id: str, created: int) -> dict[str, Any]:
 
 
 def _details(thoughts: list[SaidThinking]) -> list[dict[str, Any]]:
-    return [
-        entry
-        for index, said in enumerate(thoughts)
-        if said.data
-        for entry in reasoning_details(
-            Thinking("", said.text, said.data, said.origin, said.redacted, said.id), index
-        )
-    ]
+    entries: list[dict[str, Any]] = []
+    for said in thoughts:
+        if said.data:
+            thought = Thinking("", said.text, said.data, said.origin, said.redacted, said.id)
+            entries += reasoning_details(thought, len(entries))
+    return entries
 
 
 def _why(reason: FinishReason, sequence: str, native: str) -> dict[str, Any]:
@@ -123,11 +121,13 @@ class ChatStreamWriter:
     __slots__ = (
         "_after",
         "_calls",
+        "_citations",
         "_created",
-        "_finish",
+        "_finished",
         "_front",
         "_id",
         "_include_usage",
+        "_items",
         "_text_front",
         "_thought",
         "_thoughts",
@@ -148,7 +148,9 @@ class ChatStreamWriter:
         self._calls: dict[int, int] = {}
         self._thought = ""
         self._thoughts = 0
-        self._finish: dict[str, Any] | None = None
+        self._citations = 0
+        self._items = 0
+        self._finished = False
         self._tokens: Tokens | None = None
         self._tier = ""
 
@@ -179,7 +181,7 @@ class ChatStreamWriter:
         thought = "" if redacted else self._thought
         entries = reasoning_details(Thinking("", thought, data, origin, redacted, id), self._thoughts)
         self._delta({"reasoning_details": entries})
-        self._thoughts += 1
+        self._thoughts += len(entries)
         if not redacted:
             self._thought = ""
 
@@ -192,18 +194,23 @@ class ChatStreamWriter:
         self._delta({"tool_calls": [{"index": self._calls[index], "function": {"arguments": text}}]})
 
     def citation(self, citation: Citation) -> None:
-        self._delta({"annotations": [_annotation(citation)]})
+        self._delta({"annotations": [{"index": self._citations, **_annotation(citation)}]})
+        self._citations += 1
 
     def logprobs(self, entries: list[dict[str, Any]]) -> None:
         choice = {"index": 0, "delta": {}, "finish_reason": None, "logprobs": {"content": entries}}
         self._write({"choices": [choice]})
 
     def foreign(self, item: dict[str, Any]) -> None:
-        self._delta({"provider_content": [item]})
+        # The SDKs' accumulators put entries of a list together by their index.
+        self._delta({"provider_content": [{"index": self._items, **item}]})
+        self._items += 1
 
     def finish(self, reason: FinishReason, *, sequence: str = "", native: str = "") -> None:
-        self._finish = {"finish_reason": _FINISH[reason], **_why(reason, sequence, native)}
-        self._write({"choices": [{"index": 0, "delta": {}, **self._finish}]})
+        if not self._finished:  # some servers say it again with the usage
+            self._finished = True
+            why = {"finish_reason": _FINISH[reason], **_why(reason, sequence, native)}
+            self._write({"choices": [{"index": 0, "delta": {}, **why}]})
 
     def usage(self, tokens: Tokens, *, tier: str = "") -> None:
         self._tokens, self._tier = tokens, tier

@@ -30,10 +30,10 @@ _ERROR = "Error: "
 
 
 def write_messages(
-    request: ModelRequest, manners: ChatManners, provider: str, left_out: list[str]
+    request: ModelRequest, manners: ChatManners, provider: str, left_out: list[str], *, thinks: bool
 ) -> list[dict[str, Any]]:
     """Raises Unsupported for parts that this provider's chat dialect cannot hold."""
-    writer = _Messages(manners, provider, left_out)
+    writer = _Messages(manners, provider, left_out, thinks=thinks)
     last = len(request.turns) - 1
     for index, turn in enumerate(request.turns):
         writer.turn(turn, last=index == last)
@@ -42,7 +42,8 @@ def write_messages(
 
 
 class _Messages:
-    def __init__(self, manners: ChatManners, provider: str, left_out: list[str]) -> None:
+    def __init__(self, manners: ChatManners, provider: str, left_out: list[str], *, thinks: bool) -> None:
+        self._thinks = thinks
         self.messages: list[dict[str, Any]] = []
         self._manners = manners
         self._provider = provider
@@ -97,18 +98,22 @@ class _Messages:
                 content[0] = {**content[0], "text": _ERROR + content[0]["text"]}
             else:
                 content = [{"type": "text", "text": _ERROR.strip(": ")}]
-        if result.cache is not None and content and self._manners.cache_control:
-            content[-1] = {**content[-1], "cache_control": result.cache}
+        if result.cache is not None:
+            if content and self._manners.cache_control:
+                content[-1] = {**content[-1], "cache_control": result.cache}
+            else:
+                self._left_out.append(f"{result.at}.cache_control")
         text = _simple(content) or ("See the next user message." if self._media else "")
         self.messages.append({"role": "tool", "tool_call_id": self._id(result.id), "content": text})
 
     def _assistant(self, turn: Turn) -> dict[str, Any]:
-        said = [part for part in turn.parts if isinstance(part, (Text, Media))]
+        kinds = (Text, Media) if self._manners.refusal else (Text, Media, Refusal)
+        said = [part for part in turn.parts if isinstance(part, kinds)]
         content = self._content(said)
         calls = [part for part in turn.parts if isinstance(part, ToolCall)]
         message: dict[str, Any] = {"role": "assistant", "content": _simple(content) or None}
         for part in turn.parts:
-            if isinstance(part, Refusal):
+            if isinstance(part, Refusal) and self._manners.refusal:
                 message["refusal"] = message.get("refusal", "") + part.text
             elif isinstance(part, Foreign):
                 raise Unsupported(part.at, part.what)
@@ -120,6 +125,8 @@ class _Messages:
         return message
 
     def _call(self, call: ToolCall) -> dict[str, Any]:
+        if call.cache is not None:
+            self._left_out.append(f"{call.at}.cache_control")
         arguments = orjson.dumps({"input": call.arguments}).decode() if call.custom else call.arguments
         return {
             "id": self._id(call.id),
@@ -134,10 +141,11 @@ class _Messages:
         if not thoughts:
             return
         if back == "reasoning_details":
-            message["reasoning_details"] = [
-                entry for index, thought in enumerate(thoughts) for entry in reasoning_details(thought, index)
-            ]
-        elif not back or not readable:
+            entries: list[dict[str, Any]] = []
+            for thought in thoughts:
+                entries += reasoning_details(thought, len(entries))
+            message["reasoning_details"] = entries
+        elif not back or not readable or not self._thinks:
             self._left_out.append(thoughts[0].at)
         elif back == "parts":
             thinking = {"type": "thinking", "thinking": [{"type": "text", "text": readable}]}
@@ -211,9 +219,8 @@ def _simple(content: list[dict[str, Any]]) -> Any:
 
 
 def reasoning_details(thought: Thinking, index: int) -> list[dict[str, Any]]:
-    """OpenRouter's entries for one piece of reasoning."""
-    form = FORMATS.get(thought.origin, "unknown")
-    common: dict[str, Any] = {"format": form, "index": index}
+    """OpenRouter's entries for one piece of reasoning, numbered from `index` on."""
+    common: dict[str, Any] = {"format": FORMATS.get(thought.origin, "unknown"), "index": index}
     if thought.id:
         common["id"] = thought.id
     if thought.origin == "anthropic" and not thought.redacted:
@@ -224,5 +231,6 @@ def reasoning_details(thought: Thinking, index: int) -> list[dict[str, Any]]:
         kind = "reasoning.summary" if thought.origin == "openai" else "reasoning.text"
         entries.append({"type": kind, kind.partition(".")[2]: thought.text, **common})
     if thought.data:
-        entries.append({"type": "reasoning.encrypted", "data": thought.data, **common})
+        encrypted = {"type": "reasoning.encrypted", "data": thought.data, **common}
+        entries.append({**encrypted, "index": index + len(entries)})
     return entries

@@ -69,6 +69,8 @@ _HINTS = (
     "metadata",
     "prompt_cache_key",
     "prompt_cache_retention",
+    "prompt_cache_options",
+    "moderation",
     "safety_identifier",
     "prediction",
     "usage",
@@ -240,7 +242,7 @@ def _part(item: Fields, request: ModelRequest) -> Part | None:
         part = Refusal(item.at, item.need("refusal", str))
     elif kind == "thinking":  # Mistral
         texts = [piece.text("text") for piece in item.objects("thinking")]
-        item.ignore("closed")
+        item.ignore("closed", "signature")
         part = Thinking(item.at, "".join(texts))
     else:
         part = Foreign(item.at, f"of type {kind!r} has no counterpart")

@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.dialects.chat.message_writer import write_messages
-from proxy.dialects.neutral.emulation import FORCED_TOOL
+from proxy.dialects.neutral.emulation import with_forced_tool
 from proxy.dialects.neutral.reasoning import at_most, budget_of, effort_of
-from proxy.dialects.neutral.request import ModelRequest, Tool
+from proxy.dialects.neutral.request import ModelRequest, OutputFormat, Tool
 from proxy.dialects.neutral.search import refuse_search
-from proxy.dialects.neutral.settings import refuse_unread, write_settings
+from proxy.dialects.neutral.settings import drop_default_sampling, refuse_unread, write_settings
 from proxy.dialects.neutral.tools import chosen_name, chosen_tools, schema_of
+from proxy.providers.families import lowest_effort
 from proxy.providers.manners import ChatManners
 
 
@@ -31,14 +32,18 @@ def write_request(
     """Raises Unsupported. `thinks`: the model takes an effort. Fields that were left out are appended."""
     refuse_unread(request, left_out, provider)
     refuse_search(request, provider)
+    if request.output is not None and request.output.schema is not None and not json_schema:
+        request = with_forced_tool(request)
     document: dict[str, Any] = {
         "model": model,
-        "messages": write_messages(request, manners, provider, left_out),
+        "messages": write_messages(request, manners, provider, left_out, thinks=thinks),
     }
     document.update(write_settings(request, manners.settings, left_out, provider))
-    _write_tools(request, document, manners)
+    if thinks:
+        drop_default_sampling(document)
+    _write_tools(request, document, manners, left_out)
     if request.output is not None:
-        _write_output(request, document, native=json_schema)
+        document["response_format"] = _format(request.output)
     if request.reasoning is not None:
         _write_reasoning(request, document, manners, left_out, model=model, thinks=thinks)
     if request.stream:
@@ -46,11 +51,13 @@ def write_request(
     return document
 
 
-def _write_tools(request: ModelRequest, document: dict[str, Any], manners: ChatManners) -> None:
+def _write_tools(
+    request: ModelRequest, document: dict[str, Any], manners: ChatManners, left_out: list[str]
+) -> None:
     tools = chosen_tools(request)
     if not tools:
         return
-    document["tools"] = [_tool(tool, manners) for tool in tools]
+    document["tools"] = [_tool(tool, manners, left_out) for tool in tools]
     choice = request.tool_choice
     if choice is not None:
         if choice.mode == "named":
@@ -62,7 +69,7 @@ def _write_tools(request: ModelRequest, document: dict[str, Any], manners: ChatM
         document["parallel_tool_calls"] = request.parallel_tools.value
 
 
-def _tool(tool: Tool, manners: ChatManners) -> dict[str, Any]:
+def _tool(tool: Tool, manners: ChatManners, left_out: list[str]) -> dict[str, Any]:
     function: dict[str, Any] = {"name": tool.wire_name}
     if tool.description:
         function["description"] = tool.description
@@ -71,35 +78,23 @@ def _tool(tool: Tool, manners: ChatManners) -> dict[str, Any]:
     if tool.strict is not None:
         function["strict"] = tool.strict
     written: dict[str, Any] = {"type": "function", "function": function}
-    if tool.cache is not None and manners.cache_control:
-        written["cache_control"] = tool.cache
+    if tool.cache is not None:
+        if manners.cache_control:
+            written["cache_control"] = tool.cache
+        else:
+            left_out.append(f"{tool.at}.cache_control")
     return written
 
 
-def _write_output(request: ModelRequest, document: dict[str, Any], *, native: bool) -> None:
-    output = request.output
-    if output is None:
-        return
+def _format(output: OutputFormat) -> dict[str, Any]:
     if output.schema is None:
-        document["response_format"] = {"type": "json_object"}
-        return
-    if native:
-        inner: dict[str, Any] = {"name": output.name, "schema": output.schema}
-        if output.description:
-            inner["description"] = output.description
-        if output.strict is not None:
-            inner["strict"] = output.strict
-        document["response_format"] = {"type": "json_schema", "json_schema": inner}
-        return
-    tools = document.setdefault("tools", [])
-    function = {
-        "name": FORCED_TOOL,
-        "description": output.description or "Give the answer.",
-        "parameters": output.schema,
-    }
-    tools.append({"type": "function", "function": function})
-    alone = len(tools) == 1
-    document["tool_choice"] = {"type": "function", "function": {"name": FORCED_TOOL}} if alone else "required"
+        return {"type": "json_object"}
+    inner: dict[str, Any] = {"name": output.name, "schema": output.schema}
+    if output.description:
+        inner["description"] = output.description
+    if output.strict is not None:
+        inner["strict"] = output.strict
+    return {"type": "json_schema", "json_schema": inner}
 
 
 def _write_reasoning(
@@ -132,6 +127,9 @@ def _write_reasoning(
         if not reasoning.off:
             left_out.append(reasoning.at)
     elif reasoning.off:
-        document["reasoning_effort"] = "none"
+        lowest = lowest_effort(model)
+        document["reasoning_effort"] = lowest
+        if lowest != "none":
+            left_out.append(reasoning.at)
     elif reasoning.effort or not reasoning.adaptive:
         document["reasoning_effort"] = at_most(effort_of(reasoning), manners.efforts)

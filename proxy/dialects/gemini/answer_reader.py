@@ -31,18 +31,21 @@ FINISH: dict[str, FinishReason] = {
     "IMAGE_SAFETY": "content_filter",
     "IMAGE_PROHIBITED_CONTENT": "content_filter",
     "IMAGE_RECITATION": "content_filter",
-    "MALFORMED_FUNCTION_CALL": "malformed",
-    "UNEXPECTED_TOOL_CALL": "malformed",
-    "TOO_MANY_TOOL_CALLS": "malformed",
-    "MALFORMED_RESPONSE": "malformed",
 }
+# It gave up. With nothing said, that is no answer: another target may have one.
+_GAVE_UP = frozenset(
+    {
+        *("MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL", "TOO_MANY_TOOL_CALLS", "MALFORMED_RESPONSE"),
+        *("MISSING_THOUGHT_SIGNATURE", "OTHER", "IMAGE_OTHER", "NO_IMAGE", "ESCALATION"),
+    }
+)
 
 
 class GeminiReader(ReaderState):
     __slots__ = ("_calls", "_id", "_said")
 
-    def __init__(self, sink: Sink) -> None:
-        super().__init__(sink)
+    def __init__(self, sink: Sink, seed: str = "") -> None:
+        super().__init__(sink, seed)
         self._calls = 0
         self._id = ""
         # Length of the text so far, for citations that point into it by bytes.
@@ -92,6 +95,10 @@ class GeminiReader(ReaderState):
             self._logprobs(logprobs)
         native = candidate.get("finishReason")
         if isinstance(native, str) and native != "FINISH_REASON_UNSPECIFIED":
+            if native in _GAVE_UP and not self.started:
+                said = str(candidate.get("finishMessage") or "the model gave no answer")
+                self.error = failure_in_answer({"message": f"{native}: {said}", "code": native})
+                return
             self._finish(native)
 
     def _part(self, part: dict[str, Any]) -> None:
@@ -105,10 +112,11 @@ class GeminiReader(ReaderState):
             if signature:
                 sink.seal(str(signature), "gemini")
             return
+        call = part.get("functionCall")
         if signature:
             self.started = True
-            sink.seal(str(signature), "gemini")
-        call = part.get("functionCall")
+            id = self._call_id(call) if isinstance(call, dict) else ""
+            sink.seal(str(signature), "gemini", id=id)
         if isinstance(call, dict):
             self._call(call)
         elif isinstance(text, str):
@@ -124,16 +132,18 @@ class GeminiReader(ReaderState):
 
     def _call(self, call: dict[str, Any]) -> None:
         self.started = True
-        index = self._calls
+        index, id = self._calls, self._call_id(call)
         self._calls += 1
-        # Older models give no id; the answer's own makes one that no other answer has.
-        id = call.get("id") or f"call_{self._id or 'gemini'}_{index}"
-        self.sink.call(index, str(id), str(call.get("name") or ""))
+        self.sink.call(index, id, str(call.get("name") or ""))
         self.sink.arguments(index, orjson.dumps(call.get("args") or {}).decode())
+
+    def _call_id(self, call: dict[str, Any]) -> str:
+        """Of the next call. Older models give none."""
+        return str(call.get("id") or self.made_id(self._calls))
 
     def _finish(self, native: str) -> None:
         self.started = self.finished = True
-        reason = FINISH.get(native, "stop")
+        reason = "malformed" if native in _GAVE_UP else FINISH.get(native, "stop")
         if reason == "stop" and self._calls:
             reason = "tool_calls"
         self.sink.finish(reason, native=native)

@@ -22,7 +22,7 @@ from proxy.dialects.neutral.request import (
     Turn,
     Unsupported,
 )
-from proxy.dialects.neutral.system import leading, only_text
+from proxy.dialects.neutral.system import leading, only_text, reminder
 from proxy.providers.families import Gemini
 
 # For calls that another model made, or whose signature the client lost: `skip_thought_signature_validator`.
@@ -54,6 +54,8 @@ def write_contents(
         if turn.name:
             raise Unsupported(f"{turn.at}.name", f"has no counterpart at {provider}")
         writer.turn(turn)
+    if not writer.contents:
+        raise Unsupported("messages", f"has no turn of the user, which {provider} needs")
     return writer.contents
 
 
@@ -80,7 +82,7 @@ class _Contents:
         parts = [written for part in turn.parts for written in self._user_parts(part)]
         if turn.role in ("system", "developer"):
             only_text(turn, self._provider)
-            parts = [{"text": f"<system-reminder>\n{p['text']}\n</system-reminder>"} for p in parts]
+            parts = [{"text": reminder(part["text"])} for part in parts]
         self._add("user", parts)
 
     def _add(self, role: str, parts: list[dict[str, Any]]) -> None:
@@ -95,15 +97,19 @@ class _Contents:
         written: list[dict[str, Any]] = []
         signature: Thinking | None = None
         first_call = True
+        # Where a dialect keeps calls apart from the rest, the signature names its call.
+        calls = {part.id for part in parts if isinstance(part, ToolCall)}
+        named = {p.id: p for p in parts if isinstance(p, Thinking) and p.origin == "gemini" and p.id in calls}
         for part in parts:
             if isinstance(part, Thinking):
-                if part.origin == "gemini" and part.data:
-                    signature = part
-                else:
+                if part.origin != "gemini" or not part.data:
                     self._left_out.append(part.at)
+                elif part.id not in named:
+                    signature = part
                 continue
             if isinstance(part, ToolCall):
                 one = self._call(_noted(part, self._left_out))
+                signature = named.get(part.id, signature)
                 if signature is None and first_call and self._gemini.needs_signatures:
                     one["thoughtSignature"] = NO_SIGNATURE
                 first_call = False

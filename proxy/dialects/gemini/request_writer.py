@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from proxy.dialects.gemini.content_writer import write_contents, write_system
+from proxy.dialects.neutral.emulation import with_forced_tool
 from proxy.dialects.neutral.reasoning import at_most, budget_of, effort_of
 from proxy.dialects.neutral.request import ModelRequest, Setting, Tool, Unsupported
 from proxy.dialects.neutral.search import gemini_tool
@@ -28,6 +29,7 @@ _SETTINGS = {
     "top_logprobs": "logprobs",
 }
 _TIERS = {"default": "standard", "standard": "standard", "flex": "flex", "priority": "priority"}
+_SHELL = {"type", "properties", "required", "additionalProperties", "$schema", "title"}
 _MODES = {"auto": "AUTO", "required": "ANY", "none": "NONE", "named": "ANY"}
 
 
@@ -36,6 +38,8 @@ def write_request(
 ) -> dict[str, Any]:
     """Raises Unsupported. Fields that were left out are appended."""
     refuse_unread(request, left_out, provider)
+    if request.output is not None and request.tools and not gemini.needs_signatures:
+        request = with_forced_tool(request)  # before the third generation it is functions or a format
     document: dict[str, Any] = {"contents": write_contents(request, provider, gemini, left_out)}
     system = write_system(request, provider, left_out)
     if system:
@@ -98,13 +102,19 @@ def _tool(tool: Tool, left_out: list[str]) -> dict[str, Any]:
     if tool.description:
         written["description"] = tool.description
     schema = schema_of(tool)
-    if schema.get("properties") or len(schema) > 2:
+    if not _is_empty(schema):
         written["parametersJsonSchema"] = _plain(schema)
     if tool.cache is not None:
         left_out.append(f"{tool.at}.cache_control")
     if tool.strict:
         left_out.append(f"{tool.at}.strict")
     return written
+
+
+def _is_empty(schema: dict[str, Any]) -> bool:
+    """No arguments at all: said by leaving the parameters out."""
+    open_ended = schema.get("additionalProperties", False) is not False
+    return not schema.get("properties") and not open_ended and schema.keys() <= _SHELL
 
 
 def _plain(schema: dict[str, Any]) -> dict[str, Any]:

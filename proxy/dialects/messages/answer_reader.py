@@ -22,11 +22,14 @@ FINISH: dict[str, FinishReason] = {
 }
 
 
+_CONTENT = ("content_block_start", "content_block_delta", "message_delta")
+
+
 class MessagesReader(ReaderState):
     __slots__ = ("_blocks", "_calls", "_json")
 
-    def __init__(self, sink: Sink) -> None:
-        super().__init__(sink)
+    def __init__(self, sink: Sink, seed: str = "") -> None:
+        super().__init__(sink, seed)
         self._calls: set[int] = set()
         # Blocks that are carried as they are, until they are complete.
         self._blocks: dict[int, dict[str, Any]] = {}
@@ -34,6 +37,8 @@ class MessagesReader(ReaderState):
 
     def read(self, document: dict[str, Any]) -> None:
         kind = document.get("type")
+        if not self.begun and kind in _CONTENT:  # a server that leaves the beginning out
+            self._begin({})
         if kind == "content_block_delta":
             delta = document.get("delta")
             index = document.get("index")
@@ -102,7 +107,7 @@ class MessagesReader(ReaderState):
         elif kind == "tool_use":
             self.started = True
             self._calls.add(index)
-            sink.call(index, str(block.get("id") or f"toolu_{index}"), str(block.get("name") or ""))
+            sink.call(index, str(block.get("id") or self.made_id(index)), str(block.get("name") or ""))
             if block.get("input"):
                 sink.arguments(index, orjson.dumps(block["input"]).decode())
         else:

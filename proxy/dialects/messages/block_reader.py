@@ -47,10 +47,10 @@ def _block(block: Fields, request: ModelRequest) -> Part | None:
     elif kind == "tool_result":
         part = _result(block, cache, request)
     elif kind == "thinking":
-        data, origin = unwrapped(block.text("signature"), "anthropic")
-        part = Thinking(block.at, block.text("thinking"), data, origin if data else "")
+        data, origin, redacted = unwrapped(block.text("signature"), "anthropic")
+        part = Thinking(block.at, block.text("thinking"), data, origin if data else "", redacted)
     elif kind == "redacted_thinking":
-        data, origin = unwrapped(block.need("data", str), "anthropic")
+        data, origin, _ = unwrapped(block.need("data", str), "anthropic")
         part = Thinking(block.at, "", data, origin, redacted=True)
     elif kind == "tool_reference":
         # What a search for tools found; all of them are declared.

@@ -20,10 +20,12 @@ from proxy.dialects.neutral.request import (
     Thinking,
     ToolCall,
     ToolResult,
+    Turn,
     Unsupported,
 )
-from proxy.dialects.neutral.system import leading, only_text
+from proxy.dialects.neutral.system import leading, only_text, reminder
 from proxy.dialects.neutral.tools import fitted_id
+from proxy.providers.families import Claude
 
 _ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 _ID_LENGTH = 24
@@ -45,10 +47,10 @@ def write_system(request: ModelRequest, provider: str, left_out: list[str]) -> A
 
 
 def write_turns(
-    request: ModelRequest, provider: str, left_out: list[str], *, system_turns: bool
+    request: ModelRequest, provider: str, left_out: list[str], claude: Claude
 ) -> list[dict[str, Any]]:
-    """`system_turns`: the model takes `role: system` where the rules allow it; else those become text of
-    the user, marked. https://docs.anthropic.com/en/docs/build-with-claude/mid-conversation-system-messages"""
+    """System turns stay where the model takes them and the rules allow it; else they become text of the
+    user, marked. https://docs.anthropic.com/en/docs/build-with-claude/mid-conversation-system-messages"""
     turns = request.turns[len(leading(request)) :]
     messages: list[dict[str, Any]] = []
     for index, turn in enumerate(turns):
@@ -59,18 +61,22 @@ def write_turns(
         if turn.role in ("system", "developer"):
             only_text(turn, provider)
             following = turns[index + 1].role if index + 1 < len(turns) else "assistant"
-            if system_turns and messages and messages[-1]["role"] == "user" and following == "assistant":
+            if (
+                claude.system_turns
+                and messages
+                and messages[-1]["role"] == "user"
+                and following == "assistant"
+            ):
                 role = "system"
             else:
-                blocks = [
-                    {**b, "text": f"<system-reminder>\n{b['text']}\n</system-reminder>"} for b in blocks
-                ]
+                blocks = [{**block, "text": reminder(block["text"])} for block in blocks]
         if not blocks:
             continue
         if messages and messages[-1]["role"] == role != "system":
             messages[-1]["content"] += blocks
         else:
             messages.append({"role": role, "content": blocks})
+    _check_ends(messages, turns, provider, claude)
     for message in messages:
         content = message["content"]
         if message["role"] == "user":
@@ -80,13 +86,28 @@ def write_turns(
     return messages
 
 
+def _check_ends(messages: list[dict[str, Any]], turns: list[Turn], provider: str, claude: Claude) -> None:
+    """What Anthropic refuses whatever else is right."""
+    if not messages:
+        raise Unsupported("messages", f"has no turn of the user, which {provider} needs")
+    last = messages[-1]
+    if last["role"] != "assistant":
+        return
+    if not claude.prefill:
+        what = f"would have to be continued, which this model of {provider} does not"
+        raise Unsupported(turns[-1].at, what)
+    text = last["content"][-1]
+    if text["type"] == "text":
+        text["text"] = text["text"].rstrip()  # "final assistant content cannot end with trailing whitespace"
+
+
 def _block(part: Part, provider: str, left_out: list[str]) -> dict[str, Any] | None:
     """None: nothing to say."""
     if isinstance(part, Text):
         if part.citations:
             left_out.append(f"{part.at}.citations")
-        if not part.text:
-            return None
+        if not part.text.strip():
+            return None  # "text content blocks must contain non-whitespace text"
         written: dict[str, Any] = {"type": "text", "text": part.text}
     elif isinstance(part, Refusal):
         return {"type": "text", "text": part.text} if part.text else None

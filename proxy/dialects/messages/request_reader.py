@@ -45,7 +45,7 @@ def read_request(document: dict[str, Any]) -> ModelRequest:
     for wire, (name, kind) in _SETTINGS.items():
         value = body.take(wire, kind)
         if value is not None and value != [] and (name, value) != ("service_tier", "auto"):
-            request.settings[name] = Setting(wire, value)
+            request.settings[name] = Setting(wire, "default" if value == "standard_only" else value)
     stop = request.value("stop")
     if stop is not None and not all(isinstance(word, str) for word in stop):
         raise wrong("stop_sequences", "an array of strings")

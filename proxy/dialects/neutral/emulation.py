@@ -1,14 +1,41 @@
 """Structured output where a provider has none: a tool that the model must call, its arguments the answer.
 
-Sits between a reader and a writer: the forced tool's arguments come out as text, its finish as a stop.
+The request gets the tool, the answer loses it again: its arguments come out as text, its finish as a stop.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from proxy.dialects.neutral.passing import PassingSink
+from proxy.dialects.neutral.request import ModelRequest, Tool, ToolChoice
 from proxy.dialects.neutral.sink import FinishReason, Sink
 
 FORCED_TOOL = "headgate_answer"
+_ANY_OBJECT = {"type": "object", "additionalProperties": True}
+
+
+def with_forced_tool(request: ModelRequest) -> ModelRequest:
+    """The request with the tool instead of the output format.
+
+    A model that must call one of the client's tools gives no text that could have a format; one that must
+    not is left with the forced tool alone.
+    """
+    output, choice = request.output, request.tool_choice
+    if output is None:
+        return request
+    mode = choice.mode if choice is not None else "auto"
+    if mode in ("required", "named") and request.tools:
+        return replace(request, output=None)
+    forced = Tool(
+        output.at, FORCED_TOOL, output.description or "Give the answer.", output.schema or _ANY_OBJECT
+    )
+    if mode == "none" or not request.tools:
+        alone = ToolChoice(output.at, "named", [FORCED_TOOL])
+        return replace(request, tools=[forced], tool_choice=alone, output=None)
+    names = [*choice.names, FORCED_TOOL] if choice is not None and choice.names else []
+    some = ToolChoice(output.at, "required", names)
+    return replace(request, tools=[*request.tools, forced], tool_choice=some, output=None)
 
 
 class ForcedToolSink(PassingSink):

@@ -35,10 +35,12 @@ class Reader(Protocol):
 class ReaderState:
     """The attributes of Reader; `read` and `read_whole` are the dialect's."""
 
-    __slots__ = ("begun", "done", "error", "finished", "service_tier", "sink", "started", "usage")
+    __slots__ = ("begun", "done", "error", "finished", "seed", "service_tier", "sink", "started", "usage")
 
-    def __init__(self, sink: Sink) -> None:
+    def __init__(self, sink: Sink, seed: str = "") -> None:
         self.sink = sink
+        # What ids are made from where the provider gives none: no two answers may share one.
+        self.seed = seed
         # `begin` was told.
         self.begun = False
         # Something real came: content, a call, reasoning, or the finish.
@@ -51,6 +53,9 @@ class ReaderState:
         self.service_tier = ""
         # The provider reported an error inside the answer.
         self.error: AttemptFailed | None = None
+
+    def made_id(self, index: int) -> str:
+        return f"call_{self.seed or 'made'}_{index}"
 
     def finish_at_end(self) -> None:
         """Tells the end of an answer that has no last event of its own."""

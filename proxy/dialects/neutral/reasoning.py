@@ -18,6 +18,7 @@ EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
 
 _MARK = "headgate."
 _NOBODY = "none"
+_REDACTED = "-redacted"
 # OpenRouter's names for makers, in `reasoning_details`: https://openrouter.ai/docs/use-cases/reasoning-tokens
 FORMATS: dict[Origin, str] = {
     "anthropic": "anthropic-claude-v1",
@@ -52,14 +53,19 @@ def at_most(effort: str, allowed: tuple[str, ...]) -> str:
     return weaker[-1] if weaker else allowed[0]
 
 
-def wrapped(data: str, origin: Origin, native: Origin) -> str:
+def wrapped(data: str, origin: Origin, native: Origin, *, redacted: bool = False) -> str:
     """Opaque reasoning as a client of dialect `native` carries it."""
-    return data if origin == native and data else f"{_MARK}{origin or _NOBODY}.{data}"
+    if origin == native and data:
+        return data
+    return f"{_MARK}{origin or _NOBODY}{_REDACTED if redacted else ''}.{data}"
 
 
-def unwrapped(carried: str, native: Origin) -> tuple[str, Origin]:
-    """(data, maker) of what a client of dialect `native` sent back."""
+def unwrapped(carried: str, native: Origin) -> tuple[str, Origin, bool]:
+    """(data, maker, whether there was nothing to read) of what a client of dialect `native` sent back."""
     if not carried.startswith(_MARK):
-        return carried, native
-    origin, _, data = carried[len(_MARK) :].partition(".")
-    return (data, cast("Origin", origin)) if origin in ("anthropic", "openai", "gemini") else ("", "")
+        return carried, native, False
+    word, _, data = carried[len(_MARK) :].partition(".")
+    origin = word.removesuffix(_REDACTED)
+    if origin not in ("anthropic", "openai", "gemini"):
+        return "", "", False
+    return data, cast("Origin", origin), word != origin

@@ -31,6 +31,13 @@ def write_settings(
     return written
 
 
+def drop_default_sampling(document: dict[str, Any]) -> None:
+    """Models that think refuse sampling parameters; the values that hold anyway need not be sent."""
+    for name in ("temperature", "top_p"):
+        if document.get(name) == 1:
+            del document[name]
+
+
 def user_id(user: str) -> str:
     """The user as providers take it: a long one as its digest, which tells users apart as well."""
     if len(user) <= MAX_USER_LENGTH:

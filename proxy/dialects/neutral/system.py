@@ -12,6 +12,11 @@ def only_text(turn: Turn, provider: str) -> None:
             raise Unsupported(part.at, f"cannot stand in a system message at {provider}")
 
 
+def reminder(text: str) -> str:
+    """An instruction in the midst of a conversation, where only users and models speak there."""
+    return f"<system-reminder>\n{text}\n</system-reminder>"
+
+
 def leading(request: ModelRequest) -> list[Turn]:
     found = []
     for turn in request.turns:

@@ -11,6 +11,7 @@ import re
 from typing import Any
 
 from proxy.dialects.neutral.request import ModelRequest, Tool, ToolChoice
+from proxy.errors import invalid_request
 
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -50,7 +51,10 @@ def chosen_tools(request: ModelRequest) -> list[Tool]:
     choice = request.tool_choice
     if choice is None or not choice.names or choice.mode == "named":
         return request.tools
-    return [tool for tool in request.tools if tool.name in choice.names or tool.wire_name in choice.names]
+    chosen = [tool for tool in request.tools if tool.name in choice.names or tool.wire_name in choice.names]
+    if not chosen:
+        raise invalid_request(f"'{choice.at}' allows no tool that is declared.", choice.at)
+    return chosen
 
 
 def chosen_name(request: ModelRequest, choice: ToolChoice) -> str:

@@ -21,8 +21,8 @@ _CALLS = ("function_call", "custom_tool_call")
 class ResponsesReader(ReaderState):
     __slots__ = ("_argued", "_calls", "_refused", "_said", "_summaries")
 
-    def __init__(self, sink: Sink) -> None:
-        super().__init__(sink)
+    def __init__(self, sink: Sink, seed: str = "") -> None:
+        super().__init__(sink, seed)
         # By output index: calls begun; calls and messages whose content came in pieces.
         self._calls: set[int] = set()
         self._argued: set[int] = set()
@@ -35,12 +35,14 @@ class ResponsesReader(ReaderState):
         kind = document.get("type")
         index = document.get("output_index")
         index = index if index.__class__ is int else 0
+        if not self.begun and document.get("output_index") is not None:  # a server that leaves it out
+            self._begin({})
         if kind == "response.output_text.delta":
             self._text(index, document)
         elif kind == "response.function_call_arguments.delta":
-            self._argued.add(index)
             self.started = True
             if index in self._calls:
+                self._argued.add(index)
                 self.sink.arguments(index, str(document.get("delta") or ""))
         elif kind in ("response.reasoning_summary_text.delta", "response.reasoning_text.delta"):
             self.started = True
@@ -106,7 +108,7 @@ class ResponsesReader(ReaderState):
         name = str(item.get("name") or "")
         if item.get("namespace"):
             name = f"{item['namespace']}__{name}"
-        self.sink.call(index, str(item.get("call_id") or item.get("id") or f"call_{index}"), name)
+        self.sink.call(index, str(item.get("call_id") or item.get("id") or self.made_id(index)), name)
 
     def _item(self, index: int, item: object) -> None:
         """A complete item: what of it did not come in pieces is told now."""

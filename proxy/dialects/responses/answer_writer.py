@@ -142,7 +142,7 @@ class ResponsesWriter:
             self._begin_item(
                 {"type": "reasoning", "id": self._item_id("rs"), "summary": [], "encrypted_content": None}
             )
-        self._items[self._open]["encrypted_content"] = wrapped(data, origin, "openai")
+        self._items[self._open]["encrypted_content"] = wrapped(data, origin, "openai", redacted=redacted)
         self._close_open()
 
     def call(self, index: int, id: str, name: str) -> None:

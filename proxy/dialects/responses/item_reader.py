@@ -82,8 +82,9 @@ def _message(item: Fields, request: ModelRequest) -> None:
 
 def _reasoning(item: Fields, request: ModelRequest) -> None:
     pieces = [piece.text("text") for piece in (*item.objects("summary"), *item.objects("content"))]
-    data, origin = unwrapped(item.text("encrypted_content"), "openai")
-    thinking = Thinking(item.at, "\n\n".join(pieces), data, origin if data else "", id=item.text("id"))
+    data, origin, redacted = unwrapped(item.text("encrypted_content"), "openai")
+    origin = origin if data else ""
+    thinking = Thinking(item.at, "\n\n".join(pieces), data, origin, redacted, item.text("id"))
     if thinking.text or thinking.data:
         _add(request, "assistant", item, thinking)
 

@@ -115,7 +115,8 @@ def _read_tool(item: Fields, request: ModelRequest, namespace: str = "") -> None
     if kind not in ("function", "custom"):
         request.foreign.append(Foreign(item.at, f"of type {kind!r} has no counterpart"))
         return
-    inner = item.object("function") or item  # in the chat form, as some clients send it
+    inner = item.object("function") or item  # in the chat form, or half in it, as some clients send it
+    item.ignore("name", "description", "parameters", "strict")
     tool = Tool(
         item.at,
         inner.need("name", str),

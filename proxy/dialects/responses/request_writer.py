@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from typing import Any
 
-from proxy.dialects.neutral.emulation import FORCED_TOOL
+from proxy.dialects.neutral.emulation import with_forced_tool
 from proxy.dialects.neutral.reasoning import at_most, effort_of
-from proxy.dialects.neutral.request import ModelRequest, Tool
+from proxy.dialects.neutral.request import ModelRequest, OutputFormat, Tool
 from proxy.dialects.neutral.search import responses_tool
-from proxy.dialects.neutral.settings import refuse_unread, write_settings
+from proxy.dialects.neutral.settings import drop_default_sampling, refuse_unread, write_settings
 from proxy.dialects.neutral.tools import chosen_name, chosen_tools, schema_of
 from proxy.dialects.responses.item_writer import write_items
+from proxy.providers.families import lowest_effort
 
 _SETTINGS = {
     "max_tokens": "max_output_tokens",
@@ -23,6 +24,8 @@ _SETTINGS = {
     "user": "user",
     "service_tier": "service_tier",
 }
+# Fewer are refused.
+MIN_OUTPUT_TOKENS = 16
 _EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
 
 
@@ -37,6 +40,8 @@ def write_request(
 ) -> dict[str, Any]:
     """Raises Unsupported. Fields that were left out are appended."""
     refuse_unread(request, left_out, provider)
+    if request.output is not None and request.output.schema is not None and not json_schema:
+        request = with_forced_tool(request)
     document: dict[str, Any] = {
         "model": model,
         "input": write_items(request, provider, left_out),
@@ -45,6 +50,11 @@ def write_request(
     include = ["reasoning.encrypted_content"] if thinks else []
     shared = {k: v for k, v in request.settings.items() if k not in ("logprobs", "verbosity")}
     document.update(write_settings(ModelRequest(settings=shared), _SETTINGS, left_out, provider))
+    if thinks:
+        drop_default_sampling(document)
+    if document.get("max_output_tokens", MIN_OUTPUT_TOKENS) < MIN_OUTPUT_TOKENS:
+        document["max_output_tokens"] = MIN_OUTPUT_TOKENS
+        left_out.append(request.settings["max_tokens"].at)
     if request.value("logprobs"):
         include.append("message.output_text.logprobs")
     if include:
@@ -52,18 +62,20 @@ def write_request(
     text: dict[str, Any] = {}
     if request.value("verbosity"):
         text["verbosity"] = request.value("verbosity")
-    _write_tools(request, document)
+    _write_tools(request, document, left_out)
     if request.search is not None:
         document.setdefault("tools", []).append(responses_tool(request.search, left_out))
     if request.output is not None:
-        _write_output(request, document, text, native=json_schema)
+        text["format"] = _format(request.output)
     if text:
         document["text"] = text
     reasoning = request.reasoning
     if reasoning is not None:
         written: dict[str, Any] = {}
         if reasoning.off and thinks:
-            written["effort"] = "none"
+            written["effort"] = lowest_effort(model)
+            if written["effort"] != "none":
+                left_out.append(reasoning.at)
         elif not thinks and not reasoning.off:
             left_out.append(reasoning.at)
         elif thinks:
@@ -78,11 +90,11 @@ def write_request(
     return document
 
 
-def _write_tools(request: ModelRequest, document: dict[str, Any]) -> None:
+def _write_tools(request: ModelRequest, document: dict[str, Any], left_out: list[str]) -> None:
     tools = chosen_tools(request)
     if not tools:
         return
-    document["tools"] = [_tool(tool) for tool in tools]
+    document["tools"] = [_tool(tool, left_out) for tool in tools]
     choice = request.tool_choice
     if choice is not None:
         if choice.mode == "named":
@@ -93,7 +105,7 @@ def _write_tools(request: ModelRequest, document: dict[str, Any]) -> None:
         document["parallel_tool_calls"] = request.parallel_tools.value
 
 
-def _tool(tool: Tool) -> dict[str, Any]:
+def _tool(tool: Tool, left_out: list[str]) -> dict[str, Any]:
     # Left out, `strict` means "if the schema allows it" here and "no" in the other dialects.
     written: dict[str, Any] = {
         "type": "function",
@@ -103,26 +115,17 @@ def _tool(tool: Tool) -> dict[str, Any]:
     }
     if tool.description:
         written["description"] = tool.description
+    if tool.cache is not None:
+        left_out.append(f"{tool.at}.cache_control")
     return written
 
 
-def _write_output(
-    request: ModelRequest, document: dict[str, Any], text: dict[str, Any], *, native: bool
-) -> None:
-    output = request.output
-    if output is None:
-        return
+def _format(output: OutputFormat) -> dict[str, Any]:
     if output.schema is None:
-        text["format"] = {"type": "json_object"}
-        return
-    if native:
-        text["format"] = {"type": "json_schema", "name": output.name, "schema": output.schema}
-        if output.description:
-            text["format"]["description"] = output.description
-        if output.strict is not None:
-            text["format"]["strict"] = output.strict
-        return
-    tools = document.setdefault("tools", [])
-    tools.append({"type": "function", "name": FORCED_TOOL, "parameters": output.schema, "strict": False})
-    alone = len(tools) == 1
-    document["tool_choice"] = {"type": "function", "name": FORCED_TOOL} if alone else "required"
+        return {"type": "json_object"}
+    written: dict[str, Any] = {"type": "json_schema", "name": output.name, "schema": output.schema}
+    if output.description:
+        written["description"] = output.description
+    if output.strict is not None:
+        written["strict"] = output.strict
+    return written

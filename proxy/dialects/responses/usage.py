@@ -46,7 +46,7 @@ def tokens_of(usage: dict[str, Any]) -> tuple[Tokens, bool]:
 def usage_document(tokens: Tokens) -> dict[str, Any]:
     """Counts in this dialect's shape."""
     written = tokens.cache_write_5m + tokens.cache_write_1h
-    details = {"cached_tokens": tokens.cache_read, **({"cache_write_tokens": written} if written else {})}
+    details = {"cached_tokens": tokens.cache_read, "cache_write_tokens": written}
     return {
         "input_tokens": tokens.input,
         "input_tokens_details": details,
