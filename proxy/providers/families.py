@@ -14,7 +14,7 @@ from typing import Literal
 # Models of OpenAI-dialect providers that think, and that take an effort.
 THINKING = re.compile(
     r"(^|[/-])(o[1345]\b|o[1345]-|gpt-5|gpt-6|gpt-oss|codex|qwen-?3|qwq|deepseek-r|deepseek-v[34]|deepseek-reasoner"
-    r"|magistral|grok-3-mini|grok-[4-9]|glm-|kimi-k2|minimax-m|nemotron|gemini-2\.5|gemini-[3-9])",
+    r"|magistral|mistral-(small|medium)(-latest|-26\d\d)?$|grok-3-mini|grok-[4-9]|glm-|kimi-k2|minimax-m|nemotron|gemini-2\.5|gemini-[3-9])",
     re.IGNORECASE,
 )
 

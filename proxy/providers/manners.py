@@ -51,6 +51,10 @@ class ChatManners:
     # The words it knows for it, weakest first; models that take one, where not all that think do.
     efforts: tuple[str, ...] = ("minimal", "low", "medium", "high", "xhigh")
     effort_models: re.Pattern[str] | None = None
+    # Its word for not thinking; "": the model's own lowest.
+    effort_off: str = ""
+    # Models that search the web by `web_search_options`.
+    search_models: re.Pattern[str] | None = None
     reasoning_back: Literal["reasoning_content", "reasoning", "reasoning_details", "parts", ""] = ""
     # Has the field `refusal` in an assistant's message.
     refusal: bool = False
@@ -60,9 +64,15 @@ class ChatManners:
 
 PLAIN = ChatManners()
 OPENAI = ChatManners(
-    settings=_with(verbosity="verbosity"),
+    settings=_with(
+        verbosity="verbosity",
+        prompt_cache_key="prompt_cache_key",
+        prompt_cache_retention="prompt_cache_retention",
+        safety_identifier="safety_identifier",
+    ),
     developer=True,
     call_id=re.compile(r"[!-~]{1,40}"),
+    search_models=re.compile(r"-search-(preview|api)"),
     refusal=True,
 )
 _THREE = ("low", "medium", "high")
@@ -83,6 +93,7 @@ MISTRAL = ChatManners(
     call_id=re.compile(r"[a-zA-Z0-9]{9}"),
     call_id_length=9,
     efforts=("high",),
+    effort_off="none",
     reasoning_back="parts",
     prefix=True,
 )

@@ -31,6 +31,7 @@ from proxy.dialects.neutral.request import (
     WebSearch,
 )
 from proxy.dialects.neutral.search import location_of
+from proxy.dialects.neutral.settings import SOFT
 
 # Wire name → neutral name.
 _SETTINGS = {
@@ -50,6 +51,9 @@ _SETTINGS = {
     "user": "user",
     "service_tier": "service_tier",
     "verbosity": "verbosity",
+    "prompt_cache_key": "prompt_cache_key",
+    "prompt_cache_retention": "prompt_cache_retention",
+    "safety_identifier": "safety_identifier",
 }
 # Values that say what happens anyway.
 _DEFAULTS: dict[str, Any] = {
@@ -67,11 +71,8 @@ _WHOLE = ("max_tokens", "top_k", "n", "seed", "top_logprobs")
 _HINTS = (
     "store",
     "metadata",
-    "prompt_cache_key",
-    "prompt_cache_retention",
     "prompt_cache_options",
     "moderation",
-    "safety_identifier",
     "prediction",
     "usage",
 )
@@ -120,7 +121,7 @@ def _read_settings(body: Fields, request: ModelRequest) -> None:
         number = value.__class__ in (int, float)
         if (name in _NUMBERS and not number) or (name in _WHOLE and value.__class__ is not int):
             raise wrong(wire, "a number" if name in _NUMBERS else "a whole number")
-        if name in ("user", "service_tier", "verbosity") and value.__class__ is not str:
+        if name in SOFT and value.__class__ is not str:
             raise wrong(wire, "a string")
         request.settings[name] = Setting(wire, value)
     stop = body.raw("stop")

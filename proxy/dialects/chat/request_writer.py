@@ -12,7 +12,7 @@ from proxy.dialects.chat.message_writer import write_messages
 from proxy.dialects.neutral.emulation import with_forced_tool
 from proxy.dialects.neutral.reasoning import at_most, budget_of, effort_of
 from proxy.dialects.neutral.request import ModelRequest, OutputFormat, Tool
-from proxy.dialects.neutral.search import refuse_search
+from proxy.dialects.neutral.search import chat_options, refuse_search
 from proxy.dialects.neutral.settings import drop_default_sampling, refuse_unread, write_settings
 from proxy.dialects.neutral.tools import chosen_name, chosen_tools, schema_of
 from proxy.providers.families import lowest_effort
@@ -31,7 +31,9 @@ def write_request(
 ) -> dict[str, Any]:
     """Raises Unsupported. `thinks`: the model takes an effort. Fields that were left out are appended."""
     refuse_unread(request, left_out, provider)
-    refuse_search(request, provider)
+    searches = manners.search_models is not None and manners.search_models.search(model)
+    if not searches:
+        refuse_search(request, provider)
     if request.output is not None and request.output.schema is not None and not json_schema:
         request = with_forced_tool(request)
     document: dict[str, Any] = {
@@ -39,6 +41,8 @@ def write_request(
         "messages": write_messages(request, manners, provider, left_out, thinks=thinks),
     }
     document.update(write_settings(request, manners.settings, left_out, provider))
+    if request.search is not None:
+        document["web_search_options"] = chat_options(request.search, left_out)
     if thinks:
         drop_default_sampling(document)
     _write_tools(request, document, manners, left_out)
@@ -127,7 +131,7 @@ def _write_reasoning(
         if not reasoning.off:
             left_out.append(reasoning.at)
     elif reasoning.off:
-        lowest = lowest_effort(model)
+        lowest = manners.effort_off or lowest_effort(model)
         document["reasoning_effort"] = lowest
         if lowest != "none":
             left_out.append(reasoning.at)

@@ -62,7 +62,7 @@ def _block(part: SaidText | SaidThinking | SaidCall) -> dict[str, Any] | None:
         return {"type": "tool_use", "id": part.id, "name": part.name, "input": _input(part.arguments)}
     if part.redacted and part.origin == "anthropic":
         return {"type": "redacted_thinking", "data": part.data}
-    signature = wrapped(part.data, part.origin, "anthropic")
+    signature = wrapped(part.data, part.origin, "anthropic", id=part.id)
     return {"type": "thinking", "thinking": part.text, "signature": signature}
 
 
@@ -176,7 +176,8 @@ class MessagesStreamWriter:
             return
         if self._open_kind != "thinking":
             self._begin_block("thinking", {"type": "thinking", "thinking": "", "signature": ""})
-        self._delta(self._open, {"type": "signature_delta", "signature": wrapped(data, origin, "anthropic")})
+        signature = wrapped(data, origin, "anthropic", id=id)
+        self._delta(self._open, {"type": "signature_delta", "signature": signature})
         self._close_block(self._open)
         self._open, self._open_kind = -1, ""
 

@@ -47,11 +47,11 @@ def _block(block: Fields, request: ModelRequest) -> Part | None:
     elif kind == "tool_result":
         part = _result(block, cache, request)
     elif kind == "thinking":
-        data, origin, redacted = unwrapped(block.text("signature"), "anthropic")
-        part = Thinking(block.at, block.text("thinking"), data, origin if data else "", redacted)
+        back = unwrapped(block.text("signature"), "anthropic")
+        part = Thinking(block.at, block.text("thinking"), back.data, back.origin, back.redacted, back.id)
     elif kind == "redacted_thinking":
-        data, origin, _ = unwrapped(block.need("data", str), "anthropic")
-        part = Thinking(block.at, "", data, origin, redacted=True)
+        back = unwrapped(block.need("data", str), "anthropic")
+        part = Thinking(block.at, "", back.data, back.origin, redacted=True)
     elif kind == "tool_reference":
         # What a search for tools found; all of them are declared.
         part = Text(block.at, f"Tool available: {block.need('tool_name', str)}", cache)

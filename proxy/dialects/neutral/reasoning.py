@@ -7,6 +7,8 @@ field for such things, marked with its maker; on the way back it goes to that ma
 
 from __future__ import annotations
 
+import re
+from dataclasses import dataclass
 from typing import cast
 
 from proxy.dialects.neutral.request import Origin, Reasoning
@@ -19,6 +21,7 @@ EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
 _MARK = "headgate."
 _NOBODY = "none"
 _REDACTED = "-redacted"
+_ID = re.compile(r"[\w:-]{1,128}")
 # OpenRouter's names for makers, in `reasoning_details`: https://openrouter.ai/docs/use-cases/reasoning-tokens
 FORMATS: dict[Origin, str] = {
     "anthropic": "anthropic-claude-v1",
@@ -53,19 +56,33 @@ def at_most(effort: str, allowed: tuple[str, ...]) -> str:
     return weaker[-1] if weaker else allowed[0]
 
 
-def wrapped(data: str, origin: Origin, native: Origin, *, redacted: bool = False) -> str:
-    """Opaque reasoning as a client of dialect `native` carries it."""
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """Opaque reasoning that came back. `redacted`: nothing in it could be read; `id`: its maker's for it."""
+
+    data: str
+    origin: Origin
+    redacted: bool = False
+    id: str = ""
+
+
+def wrapped(data: str, origin: Origin, native: Origin, *, redacted: bool = False, id: str = "") -> str:
+    """Opaque reasoning as a client of dialect `native` carries it:
+    `headgate.<maker>[-redacted][~<id>].<data>`, or the data alone where the client's dialect made it."""
     if origin == native and data:
         return data
-    return f"{_MARK}{origin or _NOBODY}{_REDACTED if redacted else ''}.{data}"
+    kind = _REDACTED if redacted else ""
+    name = f"~{id}" if _ID.fullmatch(id) else ""
+    return f"{_MARK}{origin or _NOBODY}{kind}{name}.{data}"
 
 
-def unwrapped(carried: str, native: Origin) -> tuple[str, Origin, bool]:
-    """(data, maker, whether there was nothing to read) of what a client of dialect `native` sent back."""
+def unwrapped(carried: str, native: Origin) -> Carried:
+    """What a client of dialect `native` sent back."""
     if not carried.startswith(_MARK):
-        return carried, native, False
-    word, _, data = carried[len(_MARK) :].partition(".")
+        return Carried(carried, native if carried else "")
+    head, _, data = carried[len(_MARK) :].partition(".")
+    word, _, id = head.partition("~")
     origin = word.removesuffix(_REDACTED)
-    if origin not in ("anthropic", "openai", "gemini"):
-        return "", "", False
-    return data, cast("Origin", origin), word != origin
+    if origin not in ("anthropic", "openai", "gemini") or not data:
+        return Carried("", "")
+    return Carried(data, cast("Origin", origin), word != origin, id)

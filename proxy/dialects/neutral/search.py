@@ -74,6 +74,20 @@ def responses_tool(search: WebSearch, left_out: list[str]) -> dict[str, Any]:
     return tool
 
 
+def chat_options(search: WebSearch, left_out: list[str]) -> dict[str, Any]:
+    """`web_search_options`, for models that search with every question."""
+    if search.allowed_domains or search.blocked_domains:
+        raise Unsupported(search.at, "cannot be limited to domains in chat completions")
+    options: dict[str, Any] = {}
+    if search.location:
+        options["user_location"] = {"type": "approximate", "approximate": search.location}
+    if search.context_size:
+        options["search_context_size"] = search.context_size
+    if search.max_uses is not None:
+        left_out.append(f"{search.at}.max_uses")
+    return options
+
+
 def gemini_tool(search: WebSearch, left_out: list[str], *, beside_functions: bool) -> dict[str, Any]:
     """`beside_functions`: the request has functions too, and this model cannot do both."""
     if beside_functions:

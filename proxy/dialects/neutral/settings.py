@@ -10,7 +10,10 @@ from proxy.dialects.neutral.request import ModelRequest, Unsupported
 
 # Without a counterpart they are left out and named in `x-headgate-left-out`: they say who asks, how the
 # provider may schedule it and how wordy it may be, not what is asked.
-SOFT = ("user", "service_tier", "verbosity")
+SOFT = (
+    *("user", "service_tier", "verbosity"),
+    *("prompt_cache_key", "prompt_cache_retention", "safety_identifier"),
+)
 # OpenAI refuses longer ones, and Claude Code's have 150 characters.
 MAX_USER_LENGTH = 64
 

@@ -142,7 +142,9 @@ class ResponsesWriter:
             self._begin_item(
                 {"type": "reasoning", "id": self._item_id("rs"), "summary": [], "encrypted_content": None}
             )
-        self._items[self._open]["encrypted_content"] = wrapped(data, origin, "openai", redacted=redacted)
+        self._items[self._open]["encrypted_content"] = wrapped(
+            data, origin, "openai", redacted=redacted, id=id
+        )
         self._close_open()
 
     def call(self, index: int, id: str, name: str) -> None:

@@ -82,9 +82,10 @@ def _message(item: Fields, request: ModelRequest) -> None:
 
 def _reasoning(item: Fields, request: ModelRequest) -> None:
     pieces = [piece.text("text") for piece in (*item.objects("summary"), *item.objects("content"))]
-    data, origin, redacted = unwrapped(item.text("encrypted_content"), "openai")
-    origin = origin if data else ""
-    thinking = Thinking(item.at, "\n\n".join(pieces), data, origin, redacted, item.text("id"))
+    back = unwrapped(item.text("encrypted_content"), "openai")
+    id = item.text("id") if back.origin == "openai" else back.id
+    text = "\n\n".join(pieces)
+    thinking = Thinking(item.at, text, back.data, back.origin, back.redacted, id)
     if thinking.text or thinking.data:
         _add(request, "assistant", item, thinking)
 

@@ -30,10 +30,13 @@ _SETTINGS: dict[str, tuple[str, type]] = {
     "top_logprobs": ("top_logprobs", int),
     "user": ("user", str),
     "service_tier": ("service_tier", str),
+    "prompt_cache_key": ("prompt_cache_key", str),
+    "prompt_cache_retention": ("prompt_cache_retention", str),
+    "safety_identifier": ("safety_identifier", str),
 }
 _HINTS = (
-    *("store", "metadata", "prompt_cache_key", "prompt_cache_retention", "prompt_cache_options"),
-    *("safety_identifier", "client_metadata", "stream_options", "moderation"),
+    *("store", "metadata", "prompt_cache_options"),
+    *("client_metadata", "stream_options", "moderation"),
 )
 # What `include` may ask for that comes anyway, or that cannot come without the tool it belongs to.
 _INCLUDES = (

@@ -24,6 +24,8 @@ _SETTINGS = {
     "user": "user",
     "service_tier": "service_tier",
 }
+# Further ones of OpenAI's own, which others of this dialect may not know.
+_OPENAI = {name: name for name in ("prompt_cache_key", "prompt_cache_retention", "safety_identifier")}
 # Fewer are refused.
 MIN_OUTPUT_TOKENS = 16
 _EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
@@ -49,7 +51,8 @@ def write_request(
     }
     include = ["reasoning.encrypted_content"] if thinks else []
     shared = {k: v for k, v in request.settings.items() if k not in ("logprobs", "verbosity")}
-    document.update(write_settings(ModelRequest(settings=shared), _SETTINGS, left_out, provider))
+    names = {**_SETTINGS, **_OPENAI} if provider == "openai" else _SETTINGS
+    document.update(write_settings(ModelRequest(settings=shared), names, left_out, provider))
     if thinks:
         drop_default_sampling(document)
     if document.get("max_output_tokens", MIN_OUTPUT_TOKENS) < MIN_OUTPUT_TOKENS:

@@ -165,12 +165,12 @@ def _keys() -> list[dict[str, Any]]:
         "revoked": {"allow": ["*"]},
         "expired": {"allow": ["*"], "expires": "1s"},
     }
-    keys = [{"name": name, "sha256": _sha256(secret), **allow[name]} for name, secret in SECRETS.items()]
+    keys = [{"name": name, "sha256": sha256(secret), **allow[name]} for name, secret in SECRETS.items()]
     return [
         *keys,
-        {"name": "stranger", "tenant": "other", "allow": ["*"], "sha256": _sha256(OTHER_TENANT)},
+        {"name": "stranger", "tenant": "other", "allow": ["*"], "sha256": sha256(OTHER_TENANT)},
     ]
 
 
-def _sha256(secret: str) -> str:
+def sha256(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()

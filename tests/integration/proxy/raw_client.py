@@ -109,6 +109,11 @@ class RawClient:
             body = self._rest()
         return Answer(status, headers, body)
 
+    def wait_for(self, wanted: bytes) -> None:
+        """Until these bytes have come; they stay to be read. Raises Closed."""
+        while wanted not in self._input:
+            self._more()
+
     def answers_until_close(self) -> list[Answer]:
         """Every answer until the server closes; fails if it closes inside one."""
         found = []
