@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 from headgate.rules.money import Tokens, cost_picousd, usd_text
 from headgate.v1 import usage_pb2
 from proxy.config.model import ProviderKey, Target
+from proxy.dialects.asked import COUNTING
 from proxy.dialects.bridge import MEDIA
 from proxy.dialects.chat.usage import estimated_tokens, reported_picousd
-from proxy.dialects.counting import COUNTING
 from proxy.logs import Log
 from proxy.receipts import Receipts
 from proxy.upstream.failure import AttemptFailed

@@ -22,7 +22,6 @@ from proxy.dialects.outgoing import write_for
 from proxy.dialects.sse import Stream
 from proxy.dialects.translate import neutral_request
 
-COUNTING = ("messages.count_tokens", "responses.input_tokens")
 # What the two counting endpoints take of a request.
 _MESSAGES = ("model", "messages", "system", "tools", "tool_choice", "thinking", "output_config")
 _RESPONSES = (

@@ -66,6 +66,7 @@ def write_for(request: ModelRequest, target: Target, dialect: str) -> Outgoing:
             request,
             model=model,
             provider=name,
+            maker=kind.maker,
             thinks=thinks,
             json_schema=json_schema is not False,
             left_out=left_out,

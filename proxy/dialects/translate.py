@@ -99,6 +99,7 @@ class Translation:
         self.body = dumped(outgoing.document)
         self._make_reader, self.tokens_of = _READERS[dialect]
         self._emulated = outgoing.emulated
+        self._maker = target.provider.kind.maker
         # The Responses writer knows the client's tools itself: it needs their namespaces too.
         self._names = renamed(request) if asked.operation != "responses" else {}
         self._asked = asked
@@ -162,7 +163,9 @@ class Translation:
         if self._names:
             sink = NamesSink(sink, self._names)
         sink = ForcedToolSink(sink) if self._emulated else sink
-        return self._make_reader(sink, self._request_id)
+        reader = self._make_reader(sink, self._request_id)
+        reader.maker = self._maker
+        return reader
 
     def _writer(self) -> Writer:
         operation = self._asked.operation

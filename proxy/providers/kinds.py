@@ -83,6 +83,8 @@ class Kind:
     # Its answers state what the call was charged, fees beside the tokens included (web searches, another
     # host's price): that is the real money, and only a price of the operator's own comes before it.
     states_cost: bool = False
+    # Whose reasoning its Responses API gives and reads, encrypted.
+    maker: str = "openai"
     # For requests that are written anew for it.
     manners: ChatManners = manners.PLAIN
     # Models that only its Responses API offers; those that call functions only there.
@@ -137,6 +139,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 dialects=("chat", "responses"),
                 paths=_paths(_RESPONSES, {"images.generations": _IMAGES["images.generations"]}),
                 states_cost=True,
+                maker="xai",
                 manners=manners.XAI,
                 keeps_state=True,
             ),
@@ -146,6 +149,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
                 dialects=("chat", "responses"),
                 paths=_paths(_RESPONSES, _MESSAGES),
                 states_cost=True,
+                maker="openrouter",
                 manners=manners.OPENROUTER,
             ),
             Kind(

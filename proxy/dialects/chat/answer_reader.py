@@ -15,7 +15,7 @@ from proxy.dialects.chat.usage import tokens_of
 from proxy.dialects.chat.watch import usage_of
 from proxy.dialects.failures import failure_in_answer
 from proxy.dialects.neutral.reader import ReaderState
-from proxy.dialects.neutral.reasoning import ORIGINS
+from proxy.dialects.neutral.reasoning import origin_of
 from proxy.dialects.neutral.sink import FinishReason, Sink
 
 FINISH: dict[str, FinishReason] = {
@@ -191,7 +191,7 @@ class ChatReader(ReaderState):
             if not isinstance(entry, dict):
                 continue
             self.started = True
-            origin = ORIGINS.get(str(entry.get("format")), "")
+            origin = origin_of(str(entry.get("format") or ""))
             text = entry.get("text") or entry.get("summary")
             if text:
                 self.sink.thinking(str(text))

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from proxy.dialects.neutral.media import as_data_url, audio_format
-from proxy.dialects.neutral.reasoning import FORMATS
+from proxy.dialects.neutral.reasoning import format_of
 from proxy.dialects.neutral.request import (
     Foreign,
     Media,
@@ -220,7 +220,7 @@ def _simple(content: list[dict[str, Any]]) -> Any:
 
 def reasoning_details(thought: Thinking, index: int) -> list[dict[str, Any]]:
     """OpenRouter's entries for one piece of reasoning, numbered from `index` on."""
-    common: dict[str, Any] = {"format": FORMATS.get(thought.origin, "unknown"), "index": index}
+    common: dict[str, Any] = {"format": format_of(thought.origin), "index": index}
     if thought.id:
         common["id"] = thought.id
     if thought.origin == "anthropic" and not thought.redacted:

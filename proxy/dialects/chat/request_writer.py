@@ -43,7 +43,7 @@ def write_request(
     document.update(write_settings(request, manners.settings, left_out, provider))
     if request.search is not None:
         document["web_search_options"] = chat_options(request.search, left_out)
-    if thinks:
+    if thinks and provider == "openai":
         drop_default_sampling(document)
     _write_tools(request, document, manners, left_out)
     if request.output is not None:
@@ -127,13 +127,17 @@ def _write_reasoning(
             wanted["exclude"] = True
         if wanted:
             document["reasoning"] = wanted
-    elif not thinks or (manners.effort_models is not None and not manners.effort_models.search(model)):
+        return
+    takes_effort = manners.effort_models is None or manners.effort_models.search(model)
+    lowest = manners.effort_off or lowest_effort(model)
+    if not thinks:
         if not reasoning.off:
             left_out.append(reasoning.at)
-    elif reasoning.off:
-        lowest = manners.effort_off or lowest_effort(model)
+    elif reasoning.off and (takes_effort or lowest == "none"):
         document["reasoning_effort"] = lowest
         if lowest != "none":
             left_out.append(reasoning.at)
+    elif not takes_effort:
+        left_out.append(reasoning.at)
     elif reasoning.effort or not reasoning.adaptive:
         document["reasoning_effort"] = at_most(effort_of(reasoning), manners.efforts)

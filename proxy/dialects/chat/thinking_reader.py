@@ -7,7 +7,7 @@ is text alone. https://openrouter.ai/docs/use-cases/reasoning-tokens#preserving-
 from __future__ import annotations
 
 from proxy.dialects.neutral.fields import Fields
-from proxy.dialects.neutral.reasoning import ORIGINS
+from proxy.dialects.neutral.reasoning import origin_of
 from proxy.dialects.neutral.request import Thinking
 
 
@@ -36,7 +36,7 @@ def thinking_of(message: Fields) -> list[Thinking]:
 
 def _one(entry: Fields) -> Thinking:
     kind = entry.text("type")
-    origin = ORIGINS.get(entry.text("format"), "")
+    origin = origin_of(entry.text("format"))
     if kind == "reasoning.encrypted":
         data = entry.text("data")
         return Thinking(

@@ -7,7 +7,7 @@ event with something in it. https://docs.anthropic.com/en/api/messages-streaming
 from __future__ import annotations
 
 from proxy.dialects.failures import failure_in_answer
-from proxy.dialects.messages.answer_writer import error_event
+from proxy.dialects.messages.events import error_event
 from proxy.dialects.messages.usage import merged
 from proxy.dialects.sse import EventStream, data_of, document_of
 

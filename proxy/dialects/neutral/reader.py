@@ -18,6 +18,7 @@ class Reader(Protocol):
     usage: dict[str, Any] | None
     service_tier: str
     error: AttemptFailed | None
+    maker: str
 
     def read(self, document: dict[str, Any]) -> None:
         """One event of a stream."""
@@ -35,12 +36,25 @@ class Reader(Protocol):
 class ReaderState:
     """The attributes of Reader; `read` and `read_whole` are the dialect's."""
 
-    __slots__ = ("begun", "done", "error", "finished", "seed", "service_tier", "sink", "started", "usage")
+    __slots__ = (
+        "begun",
+        "done",
+        "error",
+        "finished",
+        "maker",
+        "seed",
+        "service_tier",
+        "sink",
+        "started",
+        "usage",
+    )
 
     def __init__(self, sink: Sink, seed: str = "") -> None:
         self.sink = sink
         # What ids are made from where the provider gives none: no two answers may share one.
         self.seed = seed
+        # Of encrypted reasoning, where the dialect does not say.
+        self.maker = "openai"
         # `begin` was told.
         self.begun = False
         # Something real came: content, a call, reasoning, or the finish.

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import cast
 
 from proxy.dialects.neutral.request import Origin, Reasoning
 
@@ -23,13 +22,28 @@ _NOBODY = "none"
 _REDACTED = "-redacted"
 _ID = re.compile(r"[\w:-]{1,128}")
 # OpenRouter's names for makers, in `reasoning_details`: https://openrouter.ai/docs/use-cases/reasoning-tokens
-FORMATS: dict[Origin, str] = {
+_FORMATS: dict[Origin, str] = {
     "anthropic": "anthropic-claude-v1",
     "openai": "openai-responses-v1",
     "gemini": "google-gemini-v1",
+    "xai": "xai-responses-v1",
     "": "unknown",
 }
-ORIGINS: dict[str, Origin] = {name: origin for origin, name in FORMATS.items()}
+_ORIGINS: dict[str, Origin] = {name: origin for origin, name in _FORMATS.items()}
+_ORIGIN = re.compile(r"[\w-]{1,64}", re.ASCII)
+
+
+def format_of(origin: Origin) -> str:
+    """OpenRouter's name for a maker."""
+    return _FORMATS.get(origin, origin)
+
+
+def origin_of(name: str) -> Origin:
+    """The maker by OpenRouter's name; one that we do not know keeps it, and gets it back."""
+    known = _ORIGINS.get(name)
+    if known is not None:
+        return known
+    return name if _ORIGIN.fullmatch(name) else ""
 
 
 def budget_of(reasoning: Reasoning) -> int:
@@ -83,6 +97,6 @@ def unwrapped(carried: str, native: Origin) -> Carried:
     head, _, data = carried[len(_MARK) :].partition(".")
     word, _, id = head.partition("~")
     origin = word.removesuffix(_REDACTED)
-    if origin not in ("anthropic", "openai", "gemini") or not data:
+    if not _ORIGIN.fullmatch(origin) or origin == _NOBODY or not data:
         return Carried("", "")
-    return Carried(data, cast("Origin", origin), word != origin, id)
+    return Carried(data, origin, word != origin, id)

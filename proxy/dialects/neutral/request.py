@@ -12,8 +12,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-# Who made a piece of opaque reasoning; only the same can read it again.
-Origin = Literal["anthropic", "openai", "gemini", ""]
+# Who made a piece of opaque reasoning; only the same can read it again: anthropic, openai, gemini, xai, or
+# whatever OpenRouter calls it. "": nobody, there is nothing to continue from.
+Origin = str
 Role = Literal["system", "developer", "user", "assistant", "tool"]
 
 

@@ -166,7 +166,7 @@ class ResponsesReader(ReaderState):
                 self.sink.thinking("\n\n".join(pieces))
         if item.get("encrypted_content"):
             self.started = True
-            self.sink.seal(str(item["encrypted_content"]), "openai", id=str(item.get("id") or ""))
+            self.sink.seal(str(item["encrypted_content"]), self.maker, id=str(item.get("id") or ""))
 
     def _annotation(self, annotation: dict[str, Any]) -> None:
         citation: Citation = {"kind": "document", "dialect": "responses", "raw": annotation}

@@ -42,6 +42,10 @@ _INCOMPLETE: dict[FinishReason, str] = {
 }
 
 
+# Ends that neither a status nor a reason of this dialect tells.
+_UNNAMED = ("pause", "malformed", "context")
+
+
 class ResponsesWriter:
     """Implements Sink; events are appended to `out`. `tools`: the client's, by wire name."""
 
@@ -101,6 +105,8 @@ class ResponsesWriter:
             document["incomplete_details"] = {"reason": _INCOMPLETE[self._reason]}
         if self._carried:
             document["provider_content"] = self._carried
+        if self._reason in _UNNAMED and self._native:
+            document["native_finish_reason"] = self._native
         if self._sequence_hit:
             document["stop_sequence"] = self._sequence_hit
         return document
@@ -109,6 +115,12 @@ class ResponsesWriter:
     def final(self) -> dict[str, Any]:
         """The whole response, once `end` was told."""
         return self.response("incomplete" if self._reason in _INCOMPLETE else "completed")
+
+    def _settle_reason(self) -> None:
+        """A refusal without words of refusal is a filtered answer here."""
+        refused = any(part["type"] == "refusal" for item in self._items for part in item.get("content", ()))
+        if self._reason == "refusal" and not refused:
+            self._reason = "content_filter"
 
     def text(self, text: str) -> None:
         if self._part is None or self._part["type"] != "output_text":
@@ -230,6 +242,7 @@ class ResponsesWriter:
         self._tokens, self._tier = tokens, tier
 
     def end(self) -> None:
+        self._settle_reason()
         self._close_open()
         for index in [*self._call_items]:
             self._close_call(index)

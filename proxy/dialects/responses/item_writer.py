@@ -26,7 +26,9 @@ _CALL_ID_LENGTH = 24
 _ERROR = "Error: "
 
 
-def write_items(request: ModelRequest, provider: str, left_out: list[str]) -> list[dict[str, Any]]:
+def write_items(
+    request: ModelRequest, provider: str, maker: str, left_out: list[str]
+) -> list[dict[str, Any]]:
     """Raises Unsupported for parts that this dialect cannot hold."""
     items: list[dict[str, Any]] = []
     for turn in request.turns:
@@ -34,7 +36,7 @@ def write_items(request: ModelRequest, provider: str, left_out: list[str]) -> li
             raise Unsupported(f"{turn.at}.name", f"has no counterpart at {provider}")
         if turn.role in ("assistant", "tool"):
             for part in turn.parts:
-                items += _assistant_item(part, provider, left_out)
+                items += _assistant_item(part, provider, maker, left_out)
         else:
             items.append(_message(turn, provider, left_out))
     return items
@@ -45,7 +47,7 @@ def _message(turn: Turn, provider: str, left_out: list[str]) -> dict[str, Any]:
     return {"type": "message", "role": turn.role, "content": content}
 
 
-def _assistant_item(part: Part, provider: str, left_out: list[str]) -> list[dict[str, Any]]:
+def _assistant_item(part: Part, provider: str, maker: str, left_out: list[str]) -> list[dict[str, Any]]:
     if isinstance(part, (Text, Refusal)):
         if isinstance(part, Text):
             _note(part, left_out)
@@ -54,7 +56,7 @@ def _assistant_item(part: Part, provider: str, left_out: list[str]) -> list[dict
             content = {"type": "refusal", "refusal": part.text}
         return [{"type": "message", "role": "assistant", "content": [content]}]
     if isinstance(part, Thinking):
-        if part.origin != "openai" or not part.data:
+        if part.origin != maker or not part.data:
             left_out.append(part.at)  # only its maker can read it
             return []
         summary = [{"type": "summary_text", "text": part.text}] if part.text else []

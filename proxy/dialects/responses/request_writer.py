@@ -36,24 +36,25 @@ def write_request(
     *,
     model: str,
     provider: str,
+    maker: str,
     thinks: bool,
     json_schema: bool,
     left_out: list[str],
 ) -> dict[str, Any]:
-    """Raises Unsupported. Fields that were left out are appended."""
+    """Raises Unsupported. `maker`: whose reasoning it reads. Fields that were left out are appended."""
     refuse_unread(request, left_out, provider)
     if request.output is not None and request.output.schema is not None and not json_schema:
         request = with_forced_tool(request)
     document: dict[str, Any] = {
         "model": model,
-        "input": write_items(request, provider, left_out),
+        "input": write_items(request, provider, maker, left_out),
         "store": False,
     }
     include = ["reasoning.encrypted_content"] if thinks else []
     shared = {k: v for k, v in request.settings.items() if k not in ("logprobs", "verbosity")}
     names = {**_SETTINGS, **_OPENAI} if provider == "openai" else _SETTINGS
     document.update(write_settings(ModelRequest(settings=shared), names, left_out, provider))
-    if thinks:
+    if thinks and provider == "openai":
         drop_default_sampling(document)
     if document.get("max_output_tokens", MIN_OUTPUT_TOKENS) < MIN_OUTPUT_TOKENS:
         document["max_output_tokens"] = MIN_OUTPUT_TOKENS
