@@ -21,6 +21,8 @@ _PREFERRED = (
     "chat",
     "gpt-4o-mini",
     "gpt-4.1-mini",
+    "claude-haiku-4-5",
+    "gemini-2.5-flash",
     "llama-3.1-8b-instant",
     "llama3.1-8b",
     "mistral-small-latest",

@@ -65,7 +65,7 @@ def catalogue_models(kind: str) -> list[CatalogueModel]:
     for model in provider.models:
         prices = tuple(_flatten(model, own=True))
         name = _api_name(provider, model)
-        if prices and name and not model.deprecated:
+        if prices and name and not model.deprecated and _sells(kind, name):
             found.append(CatalogueModel(name, model.context_window, prices))
     return found
 
@@ -89,6 +89,11 @@ def price_list(kind: str, base_url: str, upstream_model: str) -> tuple[tuple[Pri
     own = any(model is one for one in provider.models)
     prices = tuple(_flatten(model, own))
     return (prices, catalogue_version()) if prices else ((), "")
+
+
+def _sells(kind: str, name: str) -> bool:
+    """The catalogue's Google is also the cloud that hosts others' models, which Gemini's API does not know."""
+    return kind != "gemini" or name.startswith(("gemini", "gemma"))
 
 
 def _api_name(provider: Provider, model: ModelInfo) -> str | None:

@@ -172,3 +172,9 @@ def test_models_for_a_first_start_are_priced_and_not_on_their_way_out() -> None:
         assert models
         assert all(model.prices for model in models)
     assert catalogue_models("deepinfra") == catalogue_models("nvidia") == []
+
+
+def test_gemini_s_own_models_are_offered_and_not_those_that_google_s_cloud_hosts() -> None:
+    names = [model.upstream_model for model in catalogue_models("gemini")]
+    assert "gemini-2.5-flash" in names
+    assert not any("claude" in name for name in names)
