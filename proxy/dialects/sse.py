@@ -153,8 +153,12 @@ class EventStream:
 
 def data_of(event: bytes) -> bytes | None:
     """The data of an event, its lines joined; None if it has none."""
-    if event.startswith(b"data:") and event.count(b"\n") <= 2 and b"\r" not in event:
-        return event[5:].strip()
+    if b"\r" not in event:
+        if event.startswith(b"data:") and event.count(b"\n") <= 2:
+            return event[5:].strip()
+        if event.startswith(b"event:") and event.count(b"\n") <= 3:  # a name, then one line of data
+            start = event.find(b"\ndata:")
+            return event[start + 6 :].strip() if start >= 0 else None
     lines = [line[5:].removeprefix(b" ") for line in event.splitlines() if line.startswith(b"data:")]
     return b"\n".join(lines).strip() if lines else None
 

@@ -40,6 +40,7 @@ from proxy.dialects.responses import answer_writer as responses_writer
 from proxy.dialects.responses import request_reader as responses_request
 from proxy.dialects.responses import usage as responses_usage
 from proxy.dialects.sse import DONE, EventStream, Stream, data_of, document_of
+from proxy.settings import MAX_ANSWER_BYTES
 from proxy.upstream.failure import AttemptFailed, broken
 
 # Bytes of JSON per token, for the count that `message_start` needs before the provider has counted.
@@ -194,12 +195,20 @@ class Translation:
 class TranslatedStream(EventStream):
     """A provider's events in, a client's events out. Comments and pings end here."""
 
-    __slots__ = ("_reader", "_writer")
+    __slots__ = ("_fed_bytes", "_reader", "_writer")
 
     def __init__(self, reader: Reader, writer: Writer, *, hold_end: bool) -> None:
         super().__init__(hold_end=hold_end)
         self._reader = reader
         self._writer = writer
+        self._fed_bytes = 0
+
+    def feed(self, data: bytes) -> bytes:
+        # A Responses client gets the whole answer again in the last event: what is kept has a limit.
+        self._fed_bytes += len(data)
+        if self._fed_bytes > MAX_ANSWER_BYTES:
+            raise broken(usage_pb2.REASON_RESPONSE_TOO_LARGE, "the answer is too large to be translated")
+        return super().feed(data)
 
     def error_event(self, error: dict[str, object]) -> bytes:
         return self._writer.error_event(error)

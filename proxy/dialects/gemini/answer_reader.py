@@ -165,6 +165,7 @@ class GeminiReader(ReaderState):
             if isinstance(chunks, list)
             else []
         )
+        said = self._said.encode("utf-8", "surrogatepass")
         for support in supports if isinstance(supports, list) else ():
             if not isinstance(support, dict):
                 continue
@@ -178,18 +179,12 @@ class GeminiReader(ReaderState):
                             "kind": "url",
                             "url": web.get("uri") or "",
                             "title": web.get("title") or "",
-                            "start": self._character(segment.get("startIndex")),
-                            "end": self._character(segment.get("endIndex")),
+                            "start": _character(said, segment.get("startIndex")),
+                            "end": _character(said, segment.get("endIndex")),
                             "cited_text": segment.get("text") or "",
                         }
                     )
         self.sink.foreign({"groundingMetadata": grounding})
-
-    def _character(self, offset: object) -> int:
-        """Byte offset → character offset."""
-        if not isinstance(offset, int) or offset <= 0:
-            return 0
-        return len(self._said.encode("utf-8", "surrogatepass")[:offset].decode("utf-8", "ignore"))
 
     def _logprobs(self, result: dict[str, Any]) -> None:
         chosen = result.get("chosenCandidates")
@@ -206,6 +201,13 @@ class GeminiReader(ReaderState):
             )
         if entries:
             self.sink.logprobs(entries)
+
+
+def _character(said: bytes, offset: object) -> int:
+    """Byte offset → character offset."""
+    if not isinstance(offset, int) or offset <= 0:
+        return 0
+    return len(said[:offset].decode("utf-8", "ignore"))
 
 
 def _logprob(one: dict[str, Any]) -> dict[str, Any]:
