@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
-from proxy.dialects.neutral.media import as_data_url, audio_format
+from proxy.dialects.neutral.media import as_data_url, audio_format, plain_text
 from proxy.dialects.neutral.reasoning import format_of
 from proxy.dialects.neutral.request import (
     Foreign,
@@ -195,7 +194,7 @@ class _Messages:
             raise Unsupported(f"{part.at}.citations", f"has no counterpart at {self._provider}")
         text = part.text
         if text is None and part.media_type.startswith("text/") and part.data:
-            text = base64.b64decode(part.data).decode("utf-8", "replace")
+            text = plain_text(part)
         if text is not None:
             title = "\n".join(line for line in (part.name, part.context) if line)
             return {"type": "text", "text": f"{title}\n\n{text}" if title else text}

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from proxy.dialects.neutral.media import plain_text
 from proxy.dialects.neutral.request import (
     Foreign,
     Media,
@@ -164,7 +165,7 @@ def _media(part: Media, provider: str) -> dict[str, Any]:
     elif part.url:
         source = {"type": "url", "url": part.url}
     elif part.kind == "document" and part.media_type.startswith("text/"):
-        source = {"type": "text", "media_type": "text/plain", "data": _plain(part.data)}
+        source = {"type": "text", "media_type": "text/plain", "data": plain_text(part)}
     else:
         source = {"type": "base64", "media_type": part.media_type, "data": part.data}
     written: dict[str, Any] = {"type": part.kind, "source": source}
@@ -176,13 +177,3 @@ def _media(part: Media, provider: str) -> dict[str, Any]:
         if part.citations:
             written["citations"] = {"enabled": True}
     return written
-
-
-def _plain(data: str) -> str:
-    import base64
-    import binascii
-
-    try:
-        return base64.b64decode(data).decode("utf-8", "replace")
-    except (binascii.Error, ValueError):
-        return data

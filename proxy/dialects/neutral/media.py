@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from proxy.dialects.neutral.request import Media
+from proxy.errors import invalid_request
 
 # Words for audio formats → the type's second half, where they differ.
 _AUDIO = {"mp3": "mpeg"}
@@ -15,11 +21,16 @@ def data_url(url: str) -> dict[str, Any]:
     head, _, data = url[5:].partition(",")
     media_type, *parameters = head.split(";")
     if "base64" not in parameters:
-        import base64
-        from urllib.parse import unquote_to_bytes
-
         data = base64.b64encode(unquote_to_bytes(data)).decode()
     return {"media_type": media_type or "text/plain", "data": data}
+
+
+def plain_text(part: Media) -> str:
+    """The text of a document that came as base64. Raises CallError (400) where it is none."""
+    try:
+        return base64.b64decode(part.data, validate=True).decode("utf-8")
+    except (binascii.Error, ValueError):
+        raise invalid_request(f"'{part.at}' must be UTF-8 text in base64.", part.at) from None
 
 
 def as_data_url(media_type: str, data: str) -> str:
