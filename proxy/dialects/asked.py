@@ -7,12 +7,13 @@ it came.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
+from proxy.dialects.documents import dumped
 from proxy.dialects.neutral.request import ModelRequest
 from proxy.dialects.spans import duplicate, insertion, members, spliced
 from proxy.errors import CallError, invalid_request
@@ -116,6 +117,12 @@ def _user(operation: str, document: dict[str, Any]) -> str:
     if user is not None and not isinstance(user, str):
         raise invalid_request(f"'{name}' must be a string.", name)
     return user or ""
+
+
+def anew(asked: Asked, document: dict[str, Any]) -> Asked:
+    """The same request with another document."""
+    body = dumped(document)
+    return replace(asked, document=document, body=body, model_span=None, neutral=None)
 
 
 def with_model(asked: Asked, upstream_model: str, upstream_json: bytes) -> bytes:

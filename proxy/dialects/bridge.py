@@ -15,7 +15,7 @@ import orjson
 from headgate.rules.money import Tokens
 from headgate.v1 import usage_pb2
 from proxy.config.model import Target
-from proxy.dialects.asked import Asked, with_model
+from proxy.dialects.asked import Asked, anew, with_model
 from proxy.dialects.chat import usage as chat_usage
 from proxy.dialects.chat.patch import body_for
 from proxy.dialects.chat.watch import ChatWatch
@@ -27,6 +27,7 @@ from proxy.dialects.multipart import MULTIPART
 from proxy.dialects.multipart import with_model as form_with_model
 from proxy.dialects.responses import usage as responses_usage
 from proxy.dialects.responses.watch import ResponsesWatch
+from proxy.dialects.returned import mended_document
 from proxy.dialects.sse import Stream
 from proxy.upstream.failure import AttemptFailed, broken
 
@@ -69,7 +70,6 @@ class Bridge(Protocol):
     def tokens_of(self, usage: dict[str, Any]) -> tuple[Tokens, bool]: ...
 
 
-_NOTHING: list[str] = []
 MEDIA = ("images.", "audio.")
 _COUNTS: dict[str, CountTokens] = {
     "messages": messages_usage.tokens_of,
@@ -86,10 +86,13 @@ class PassThrough:
         operation = asked.operation
         self.operation = operation
         self.headers = b""
-        self.left_out = _NOTHING
         self.tokens_of: CountTokens = chat_usage.tokens_of
         self._asked = asked
         self._hold_end = hold_end
+        self.left_out: list[str] = []
+        mended = mended_document(asked, target, self.left_out)
+        if mended is not None:
+            asked = self._asked = anew(asked, mended)
         if operation == "chat.completions" or operation == "completions":
             self.body = body_for(asked, target)
             return

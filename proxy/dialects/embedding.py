@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 from typing import Any
 
 import orjson
 
 from headgate.rules.money import Tokens
+from headgate.v1 import usage_pb2
 from proxy.config.model import Target
 from proxy.dialects.asked import Asked
 from proxy.dialects.bridge import Whole, parsed
@@ -14,6 +16,7 @@ from proxy.dialects.failures import failure_in_answer
 from proxy.dialects.gemini import embeddings
 from proxy.dialects.gemini.usage import tokens_of
 from proxy.dialects.sse import Stream
+from proxy.upstream.failure import broken
 
 
 class GeminiEmbeddings:
@@ -36,7 +39,10 @@ class GeminiEmbeddings:
         document = parsed(body)
         if document.get("error"):
             raise failure_in_answer(document["error"])
-        made = embeddings.answer_document(document, self._asked.document, self._model)
+        try:
+            made = embeddings.answer_document(document, self._asked.document, self._model)
+        except (struct.error, TypeError, ValueError, OverflowError):
+            raise broken(usage_pb2.REASON_PROTOCOL_ERROR, "the provider's vectors are none") from None
         usage = document.get("usageMetadata")
         return Whole(
             orjson.dumps(made), usage if isinstance(usage, dict) else None, content_type=b"application/json"

@@ -56,13 +56,15 @@ class ChatManners:
     # Models that search the web by `web_search_options`.
     search_models: re.Pattern[str] | None = None
     reasoning_back: Literal["reasoning_content", "reasoning", "reasoning_details", "parts", ""] = ""
+    # Passes over fields of a message that it does not know, or reads them.
+    lenient: bool = False
     # Has the field `refusal` in an assistant's message.
     refusal: bool = False
     # Continues a trailing assistant message if it says `prefix`.
     prefix: bool = False
 
 
-PLAIN = ChatManners()
+PLAIN = ChatManners(lenient=True)
 OPENAI = ChatManners(
     settings=_with(
         verbosity="verbosity",
@@ -86,7 +88,7 @@ GROQ = ChatManners(
     reasoning_back="reasoning",
 )
 CEREBRAS = GROQ
-DEEPINFRA = ChatManners(settings=_with(top_k="top_k"), reasoning_back="reasoning_content")
+DEEPINFRA = ChatManners(lenient=True, settings=_with(top_k="top_k"), reasoning_back="reasoning_content")
 MISTRAL = ChatManners(
     settings=_without("logit_bias", "logprobs", "top_logprobs", "user", "service_tier", seed="random_seed"),
     documents="document_url",
@@ -105,11 +107,14 @@ XAI = ChatManners(
     reasoning_back="reasoning_content",
 )
 OPENROUTER = ChatManners(
+    lenient=True,
     settings=_without("service_tier", top_k="top_k", verbosity="verbosity"),
     cache_control=True,
     documents="file or url",
     effort="reasoning",
     reasoning_back="reasoning_details",
 )
-NVIDIA = ChatManners(settings=_with(top_k="top_k"), documents="", reasoning_back="reasoning_content")
-COMPATIBLE = ChatManners(settings=_with(top_k="top_k"), reasoning_back="reasoning_content")
+NVIDIA = ChatManners(
+    lenient=True, settings=_with(top_k="top_k"), documents="", reasoning_back="reasoning_content"
+)
+COMPATIBLE = ChatManners(lenient=True, settings=_with(top_k="top_k"), reasoning_back="reasoning_content")

@@ -151,14 +151,7 @@ class MessagesStreamWriter:
 
     def text(self, text: str) -> None:
         if self._open_kind != "text":
-            self._begin_block("text", {"type": "text", "text": ""})
-            front = {
-                "type": "content_block_delta",
-                "index": self._open,
-                "delta": {"type": "text_delta", "text": ""},
-            }
-            # All deltas of a block differ in their text alone.
-            self._text_front = named_event_of(front)[: -len(b'""}}\n\n')]
+            self._begin_text()
         self.out.append(self._text_front + orjson.dumps(text) + b"}}\n\n")
 
     def refusal(self, text: str) -> None:
@@ -202,7 +195,7 @@ class MessagesStreamWriter:
             self._carried.append({"citation": citation["raw"]})
             return
         if self._open_kind != "text":
-            self._begin_block("text", {"type": "text", "text": ""})
+            self._begin_text()
         self._delta(self._open, {"type": "citations_delta", "citation": written})
 
     def logprobs(self, entries: list[dict[str, Any]]) -> None:
@@ -228,6 +221,13 @@ class MessagesStreamWriter:
 
     def error_event(self, error: dict[str, object]) -> bytes:
         return error_event(error)
+
+    def _begin_text(self) -> None:
+        self._begin_block("text", {"type": "text", "text": ""})
+        delta = {"type": "text_delta", "text": ""}
+        front = {"type": "content_block_delta", "index": self._open, "delta": delta}
+        # All deltas of a block differ in their text alone.
+        self._text_front = named_event_of(front)[: -len(b'""}}\n\n')]
 
     def _begin_block(self, kind: str, block: dict[str, Any]) -> None:
         self._close_open()

@@ -17,7 +17,7 @@ _BUDGETS = {"minimal": 1_024, "low": 1_024, "medium": 8_192, "high": 24_576, "xh
 MIN_BUDGET = 1_024
 EFFORTS = ("minimal", "low", "medium", "high", "xhigh", "max")
 
-_MARK = "headgate."
+MARK = "headgate."
 _NOBODY = "none"
 _REDACTED = "-redacted"
 _ID = re.compile(r"[\w:-]{1,128}")
@@ -87,14 +87,14 @@ def wrapped(data: str, origin: Origin, native: Origin, *, redacted: bool = False
         return data
     kind = _REDACTED if redacted else ""
     name = f"~{id}" if _ID.fullmatch(id) else ""
-    return f"{_MARK}{origin or _NOBODY}{kind}{name}.{data}"
+    return f"{MARK}{origin or _NOBODY}{kind}{name}.{data}"
 
 
 def unwrapped(carried: str, native: Origin) -> Carried:
     """What a client of dialect `native` sent back."""
-    if not carried.startswith(_MARK):
+    if not carried.startswith(MARK):
         return Carried(carried, native if carried else "")
-    head, _, data = carried[len(_MARK) :].partition(".")
+    head, _, data = carried[len(MARK) :].partition(".")
     word, _, id = head.partition("~")
     origin = word.removesuffix(_REDACTED)
     if not _ORIGIN.fullmatch(origin) or origin == _NOBODY or not data:

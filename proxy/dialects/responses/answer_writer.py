@@ -250,12 +250,16 @@ class ResponsesWriter:
         self._write({"type": f"response.{final['status']}", "response": final})
 
     def error_event(self, error: dict[str, object]) -> bytes:
-        self._close_open()
-        for index in [*self._call_items]:
-            self._close_call(index)
+        try:
+            self._close_open()
+            for index in [*self._call_items]:
+                self._close_call(index)
+            told = error_events(error, self._sequence, self.response("failed"))
+        except TypeError:  # what came cannot be written: nested too deeply, which may be the error itself
+            told = error_events(error, self._sequence)
         closing = b"".join(self.out)
         self.out.clear()
-        return closing + error_events(error, self._sequence, self.response("failed"))
+        return closing + told
 
     def _item_id(self, prefix: str) -> str:
         return f"{prefix}_{self._id.removeprefix('resp_')}_{len(self._items)}"
