@@ -280,6 +280,14 @@ def _unsupported(target: Target, reason: Unsupported) -> AttemptFailed:
     )
 
 
+def _kind_of(failure: AttemptFailed) -> str:
+    """The provider's word for the kind of error; by its status where it has none."""
+    word = failure.error.get("type")
+    if isinstance(word, str) and word and word != "upstream_error":
+        return word
+    return "rate_limit_error" if failure.status == 429 else "invalid_request_error"
+
+
 def _was_passed_over(failure: AttemptFailed) -> bool:
     return failure.reason == usage_pb2.REASON_INVALID_REQUEST and failure.status == 0
 
@@ -313,6 +321,8 @@ def _all_failed(call: Call, failures: list[tuple[Target, AttemptFailed]]) -> Cal
         {"model": t.label, "reason": reason_text(f.reason), "status": f.status or None} for t, f in failures
     ]
     headers = {"x-should-retry": "false"}
+    if failure.retry_after_seconds is not None and (failure.status == 429 or failure.status >= 500):
+        headers["retry-after"] = str(max(1, round(failure.retry_after_seconds)))
     if failure.key_rejected:
         return CallError(
             502,
@@ -330,16 +340,14 @@ def _all_failed(call: Call, failures: list[tuple[Target, AttemptFailed]]) -> Cal
             400, "no_capable_model", failure.message, param, headers=headers, extra={"attempts": tried}
         )
     if 400 <= failure.status < 500:
-        if failure.status == 429 and failure.retry_after_seconds is not None:
-            headers["retry-after"] = str(max(1, round(failure.retry_after_seconds)))
         error = failure.error
         return CallError(
             failure.status,
             str(error.get("code") or reason_text(failure.reason)),
             failure.message,
-            kind=str(error.get("type") or "upstream_error"),
+            kind=_kind_of(failure),
             headers=headers,
-            extra={**error, "attempts": tried},
+            extra={**error, "type": _kind_of(failure), "attempts": tried},
         )
     timeout = failure.outcome == usage_pb2.OUTCOME_TIMEOUT
     return CallError(

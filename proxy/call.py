@@ -25,7 +25,7 @@ from proxy.http.responses import Raw, Streamed, error_response, json_response
 from proxy.ids import Ids
 from proxy.logs import Log
 from proxy.metrics import Metrics
-from proxy.relay import relay_stream, whole_answer
+from proxy.relay import left_out_text, relay_stream, whole_answer
 from proxy.settle import Settlement
 
 # How long a client is asked to wait when we cannot serve yet.
@@ -162,4 +162,7 @@ class Calls:
             if call.attempts:
                 headers["x-headgate-model"] = call.attempts[-1].target.label
                 headers["x-headgate-cost-usd"] = self._settlement.cost_text(call)
+                left_out = call.attempts[-1].bridge.left_out
+                if left_out:
+                    headers["x-headgate-left-out"] = left_out_text(left_out)
         return error_response(error, request, request_id.hex(), headers)

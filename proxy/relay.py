@@ -133,13 +133,13 @@ def _headers(call: Call, attempt: Attempt, settlement: Settlement, *, cost: str 
         own += f"x-headgate-cost-usd: {cost}\r\n"
     own += f"x-headgate-cache: off\r\nx-headgate-overhead-ms: {overhead_ms:.2f}\r\n"
     if attempt.bridge.left_out:
-        own += f"x-headgate-left-out: {_left_out(attempt.bridge.left_out)}\r\n"
+        own += f"x-headgate-left-out: {left_out_text(attempt.bridge.left_out)}\r\n"
     if speaks_anthropic(call.request):
         own += f"request-id: {call.request_id.hex()}\r\n"
     return call.route.header + attempt.target.header + own.encode()
 
 
-def _left_out(fields: list[str]) -> str:
+def left_out_text(fields: list[str]) -> str:
     """Each once, on one line; the client's own names may hold anything."""
     text = ", ".join(dict.fromkeys(fields))
     return header_value(text if len(text) <= MAX_LEFT_OUT_LENGTH else text[:MAX_LEFT_OUT_LENGTH] + " …")
