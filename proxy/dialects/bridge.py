@@ -132,8 +132,9 @@ class PassThrough:
             usage = _object_at(body, body.find(b"{", start)) if start >= 0 else None
             return Whole(body, usage if isinstance(usage, dict) else None)
         document = parsed(body)
-        if document.get("error"):
-            raise failure_in_answer(document["error"])
+        error = document.get("error") or _error_of_choice(document)
+        if error:
+            raise failure_in_answer(error)
         tier = document.get("service_tier")
         usage = document.get("usage")
         if not isinstance(usage, dict):
@@ -141,6 +142,14 @@ class PassThrough:
         elif tier is None:
             tier = usage.get("service_tier")  # Anthropic
         return Whole(body, usage, tier if isinstance(tier, str) else "")
+
+
+def _error_of_choice(document: dict[str, Any]) -> Any:
+    """OpenRouter's way to say that the provider behind it failed.
+    https://openrouter.ai/docs/api-reference/errors"""
+    choices = document.get("choices")
+    first = choices[0] if isinstance(choices, list) and choices else None
+    return first.get("error") if isinstance(first, dict) else None
 
 
 def usage_of_either(usage: dict[str, Any]) -> tuple[Tokens, bool]:

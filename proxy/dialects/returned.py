@@ -72,7 +72,37 @@ def _messages(document: dict[str, Any], left_out: list[str]) -> dict[str, Any]:
                 continue  # it held nothing else
             message = {**message, "content": kept}
         messages.append(message)
-    return {**document, "messages": messages}
+    mended = {**document, "messages": messages}
+    thinking = document.get("thinking")
+    if isinstance(thinking, dict) and thinking.get("type") == "enabled" and not _may_think(messages):
+        del mended["thinking"]
+        left_out.append("thinking")
+    return mended
+
+
+def _may_think(messages: list[dict[str, Any]]) -> bool:
+    """With a budget, the turns whose calls are being worked at must begin with thinking; if another model
+    thought it, it is gone now. https://docs.anthropic.com/en/docs/build-with-claude/extended-thinking"""
+    results = False
+    for message in reversed(messages):
+        if message.get("role") != "assistant":
+            results = results or _holds(message, "tool_result")
+            continue
+        if not results:
+            return True  # it was answered by words: a new turn
+        if _holds(message, "tool_use"):
+            first = message["content"][0]
+            if not isinstance(first, dict) or first.get("type") not in ("thinking", "redacted_thinking"):
+                return False
+        results = False
+    return True
+
+
+def _holds(message: dict[str, Any], kind: str) -> bool:
+    content = message.get("content")
+    return isinstance(content, list) and any(
+        isinstance(block, dict) and block.get("type") == kind for block in content
+    )
 
 
 def _chat(document: dict[str, Any], target: Target, left_out: list[str]) -> dict[str, Any]:

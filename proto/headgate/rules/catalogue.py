@@ -92,7 +92,7 @@ def price_list(kind: str, base_url: str, upstream_model: str) -> tuple[tuple[Pri
 
 
 def _sells(kind: str, name: str) -> bool:
-    """The catalogue's Google is also the cloud that hosts others' models, which Gemini's API does not know."""
+    """The catalogue's Google is also the cloud that hosts others' models; Gemini's API is not."""
     return kind != "gemini" or name.startswith(("gemini", "gemma"))
 
 

@@ -11,12 +11,14 @@ from typing import Any
 
 import orjson
 
+from headgate.v1 import usage_pb2
 from proxy.dialects.chat.usage import tokens_of
 from proxy.dialects.chat.watch import usage_of
 from proxy.dialects.failures import failure_in_answer
 from proxy.dialects.neutral.reader import ReaderState
 from proxy.dialects.neutral.reasoning import origin_of
 from proxy.dialects.neutral.sink import FinishReason, Sink
+from proxy.upstream.failure import broken
 
 FINISH: dict[str, FinishReason] = {
     "stop": "stop",
@@ -67,19 +69,21 @@ class ChatReader(ReaderState):
             self.error = failure_in_answer(error)
 
     def read_whole(self, document: dict[str, Any]) -> None:
-        self._begin(document)
         choices = document.get("choices")
-        first = choices[0] if isinstance(choices, list) and choices else {}
-        if isinstance(first, dict):
-            error = first.get("error")
-            if error:
-                self.error = failure_in_answer(error)
-                return
-            message = first.get("message")
-            if isinstance(message, dict):
-                self._message(message)
-            self._logprobs(first)
-            self._finish(first)
+        first = choices[0] if isinstance(choices, list) and choices else None
+        if not isinstance(first, dict):
+            self.error = broken(usage_pb2.REASON_PROTOCOL_ERROR, "the provider's answer has no choices")
+            return
+        error = first.get("error")
+        if error:
+            self.error = failure_in_answer(error)
+            return
+        self._begin(document)
+        message = first.get("message")
+        if isinstance(message, dict):
+            self._message(message)
+        self._logprobs(first)
+        self._finish(first)
         self._usage(document)
         self.done = True
         self.sink.end()

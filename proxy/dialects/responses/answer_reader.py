@@ -10,12 +10,16 @@ from typing import Any
 
 import orjson
 
+from headgate.v1 import usage_pb2
 from proxy.dialects.failures import failure_in_answer
 from proxy.dialects.neutral.reader import ReaderState
 from proxy.dialects.neutral.sink import Citation, FinishReason, Sink
 from proxy.dialects.responses.usage import tokens_of
+from proxy.upstream.failure import broken
 
 _CALLS = ("function_call", "custom_tool_call")
+# States in which a whole response says nothing yet, or nothing any more.
+_UNFINISHED = ("queued", "in_progress", "cancelled")
 
 
 class ResponsesReader(ReaderState):
@@ -79,9 +83,14 @@ class ResponsesReader(ReaderState):
         if document.get("status") == "failed" and document.get("error"):
             self.error = failure_in_answer(document["error"])
             return
-        self._begin(document)
         output = document.get("output")
-        for index, item in enumerate(output if isinstance(output, list) else ()):
+        if not isinstance(output, list) or document.get("status") in _UNFINISHED:
+            self.error = broken(
+                usage_pb2.REASON_PROTOCOL_ERROR, "the provider's answer is no finished response"
+            )
+            return
+        self._begin(document)
+        for index, item in enumerate(output):
             self._added(index, item)
             self._item(index, item)
         self._end(document)

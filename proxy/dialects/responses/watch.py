@@ -15,12 +15,14 @@ _LAST = ("response.completed", "response.incomplete")
 
 
 class ResponsesWatch(EventStream):
-    __slots__ = ("_sequence",)
+    __slots__ = ("_id", "_sequence")
 
     def __init__(self, *, hold_end: bool = False) -> None:
         super().__init__(hold_end=hold_end)
         # Events seen, near enough to number one of ours.
         self._sequence = 0
+        # Of the response, which every event about it repeats.
+        self._id = ""
 
     def feed(self, data: bytes) -> bytes:
         if (
@@ -41,7 +43,7 @@ class ResponsesWatch(EventStream):
         return super().feed(data)
 
     def error_event(self, error: dict[str, object]) -> bytes:
-        return error_events(error, self._sequence)
+        return error_events(error, self._sequence, {"id": self._id} if self._id else None)
 
     def _event(self, event: bytes, out: list[bytes]) -> None:
         payload = data_of(event)
@@ -60,6 +62,8 @@ class ResponsesWatch(EventStream):
             self._take(response)
             error = response.get("error") if isinstance(response, dict) else None
             self._fail(failure_in_answer(error or {}), had_started=had_started)
+        elif kind == "response.created":
+            self._take(document.get("response"))
         elif kind == "error":
             self._fail(failure_in_answer(document.get("error") or document), had_started=had_started)
         elif isinstance(kind, str) and (
@@ -72,6 +76,8 @@ class ResponsesWatch(EventStream):
     def _take(self, response: Any) -> None:
         if not isinstance(response, dict):
             return
+        if isinstance(response.get("id"), str):
+            self._id = response["id"]
         if isinstance(response.get("usage"), dict):
             self.usage = response["usage"]
         if isinstance(response.get("service_tier"), str):
