@@ -15,7 +15,7 @@ from genai_prices import Usage, calc_price
 
 from tests.support.wire import Recording
 
-CATALOGUE_NAMES = {"xai": "x-ai"}
+CATALOGUE_NAMES = {"xai": "x-ai", "gemini": "google"}
 # What providers say a call cost: OpenRouter in credits (1 credit = 1 USD,
 # https://openrouter.ai/docs/use-cases/usage-accounting), xAI in ticks of 10^-10 USD.
 USD_PER_TICK = Decimal(10) ** -10
@@ -63,10 +63,14 @@ def recorded_tokens(recording: Recording) -> Worth | None:
 
 
 def service_tier(recording: Recording) -> str:
-    """Of a whole answer; no recorded stream names one that has a price of its own."""
-    if recording.is_stream:
+    """Of a whole answer, or of a Responses stream's last event; no other recorded stream names one that has a
+    price of its own."""
+    if not recording.is_stream:
+        return str(json.loads(recording.body).get("service_tier") or "")
+    if recording.endpoint != "responses":
         return ""
-    return str(json.loads(recording.body).get("service_tier") or "")
+    last = [line for line in recording.body.splitlines() if line.startswith(b"data: {")][-1]
+    return str((json.loads(last[6:]).get("response") or {}).get("service_tier") or "")
 
 
 def calculated_usd(recording: Recording, worth: Worth, when: datetime | None = None) -> Decimal | None:

@@ -86,8 +86,8 @@ def check(headers: Mapping[str, str], document: dict[str, Any], signature: str |
 
 def generation(document: Mapping[str, Any]) -> tuple[int, int]:
     """Of the model that is asked for; names without one are old."""
-    found = re.match(r"claude-[a-z]+-(\d+)-(\d)\b", document["model"])
-    return (int(found[1]), int(found[2])) if found else (0, 0)
+    found = re.match(r"claude-[a-z]+-(\d+)(?:-(\d)\b)?", document["model"])
+    return (int(found[1]), int(found[2] or 0)) if found else (0, 0)
 
 
 def blocks(message: Mapping[str, Any]) -> list[dict[str, Any]]:
