@@ -40,13 +40,11 @@ class GeminiEmbeddings:
         if document.get("error"):
             raise failure_in_answer(document["error"])
         try:
-            made = embeddings.answer_document(document, self._asked.document, self._model)
+            made = orjson.dumps(embeddings.answer_document(document, self._asked.document, self._model))
         except (struct.error, TypeError, ValueError, OverflowError):
             raise broken(usage_pb2.REASON_PROTOCOL_ERROR, "the provider's vectors are none") from None
         usage = document.get("usageMetadata")
-        return Whole(
-            orjson.dumps(made), usage if isinstance(usage, dict) else None, content_type=b"application/json"
-        )
+        return Whole(made, usage if isinstance(usage, dict) else None, content_type=b"application/json")
 
     def tokens_of(self, usage: dict[str, Any]) -> tuple[Tokens, bool]:
         return tokens_of(usage)

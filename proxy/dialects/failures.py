@@ -156,12 +156,21 @@ def _normal(error: dict[str, Any]) -> dict[str, object]:
         kind = _TYPE_OF_STATUS.get(number, "api_error")
         error = {**error, "code": error["status"], "status_code": number, "type": kind}
     return {
-        **error,
+        **(error if _can_be_written(error) else {}),
         "message": text[:MAX_MESSAGE_LENGTH],
         "type": error.get("type") or "upstream_error",
         "code": error.get("code"),
         "param": error.get("param"),
     }
+
+
+def _can_be_written(error: dict[str, Any]) -> bool:
+    """What can be read may be nested too deep to be written."""
+    try:
+        orjson.dumps(error)
+    except TypeError:
+        return False
+    return True
 
 
 def retry_after_seconds(headers: dict[bytes, bytes]) -> float | None:
