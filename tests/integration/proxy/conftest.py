@@ -14,6 +14,7 @@ import pytest
 
 from tests.integration.proxy.gateway import Gateway
 from tests.integration.proxy.gateway_manifest import EXPIRED, manifest
+from tests.integration.proxy.translating_manifest import manifest as translating_manifest
 from tests.support.fake_provider import FakeProvider
 from tests.support.processes import start_headgate
 from tests.support.sockets import refused_port
@@ -52,6 +53,26 @@ def gateway(shared_gateway: Gateway) -> Gateway:
     shared_gateway.provider.wait_done(0)
     shared_gateway.provider.reset()
     return shared_gateway
+
+
+@pytest.fixture(scope="session")
+def shared_translating(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """One for the tests across dialects: its provider answers in dialects that the ledgers do not compare."""
+    folder = tmp_path_factory.mktemp("translating")
+    with (
+        FakeProvider() as provider,
+        start_headgate(folder, translating_manifest(provider.base_url)) as headgate,
+    ):
+        gateway = Gateway(headgate, provider)
+        yield gateway
+        gateway.close()
+
+
+@pytest.fixture
+def translating(shared_translating: Gateway) -> Gateway:
+    shared_translating.provider.wait_done(0)
+    shared_translating.provider.reset()
+    return shared_translating
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import re
 import time
 from typing import Any
 
@@ -21,6 +22,19 @@ from tests.support.provider.reply import JSON, parsed, reply_to
 from tests.support.provider.script import Script
 
 LISTEN_BACKLOG = 4096
+_KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
+# Gemini's stands in the path, and a form's in a part of its own.
+_MODEL_IN_PATH = re.compile(r"/models/([^:?]+):")
+_MODEL_IN_FORM = re.compile(rb'name="model"\r\n\r\n([^\r\n]*)')
+
+
+def model_elsewhere(request: Request) -> str:
+    """Of a request that does not name it in JSON."""
+    in_path = _MODEL_IN_PATH.search(request.target)
+    if in_path is not None:
+        return in_path[1]
+    in_form = _MODEL_IN_FORM.search(request.body) if b"form-data" in request.body else None
+    return in_form[1].decode() if in_form is not None else ""
 
 
 class ProviderServer:
@@ -98,7 +112,7 @@ class ProviderServer:
         """Answer one request; whether the connection stays open for another."""
         document = parsed(request.body)
         attempt = self._received(connection, request, document, count)
-        key = request.header("authorization").removeprefix("Bearer ")
+        key = next(filter(None, map(request.header, _KEY_HEADERS)), "").removeprefix("Bearer ")
         behaviour = self._script.next(attempt.model, key)
         reply = reply_to(request, document, behaviour, attempt.number, self._script.models())
         delivery = Delivery(connection, behaviour, reply, attempt.number, head_only=request.method == "HEAD")
@@ -139,7 +153,7 @@ class ProviderServer:
             client_request_id=request.header("x-client-request-id"),
             method=request.method,
             path=request.target,
-            model=str(document.get("model", "")),
+            model=str(document.get("model") or model_elsewhere(request)),
             stream=document.get("stream") is True,
             headers=request.headers,
             body=request.body,
