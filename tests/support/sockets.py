@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import random
 import socket
 import struct
 import time
@@ -23,12 +24,16 @@ BLACK_HOLE_CHECK_SECONDS = 0.01
 
 
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that was free a moment ago; prefer port 0 and a ready file where the program has them."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, 0))
-        port: int = listener.getsockname()[1]
-        return port
+    """A port that was free a moment ago; prefer port 0 and a ready file where the program has them.
+
+    From below what systems give to connections (32768 and more on Linux), by chance: between now and the
+    program's start no connection of another test may take it.
+    """
+    while True:
+        port = random.SystemRandom().randrange(10_000, 32_000)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind((host, port))
+            return port
 
 
 def wait_for_port(port: int, host: str = "127.0.0.1", timeout_seconds: float = 10.0) -> None:
