@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -19,6 +20,10 @@ from proxy.dialects.choose import bridge_for
 from proxy.dialects.neutral.request import Unsupported
 from proxy.errors import CallError, spool_is_full
 from proxy.ids import Ids
+from proxy.policy.estimates import Estimates
+from proxy.policy.health import Health
+from proxy.policy.nodes import Heat, Step
+from proxy.racing import race
 from proxy.upstream.deadlines import Deadlines
 from proxy.upstream.exchange import Exchange
 from proxy.upstream.failure import AttemptFailed, reason_text
@@ -72,7 +77,11 @@ class Attempts:
         settlement: Settlement,
         ids: Ids,
         random: Callable[[], float],
+        health: Health,
+        estimates: Estimates,
     ) -> None:
+        self._health = health
+        self._estimates = estimates
         self._requests = requests
         self._deadlines = deadlines
         self._settlement = settlement
@@ -80,24 +89,68 @@ class Attempts:
         self._random = random
         self._loop = asyncio.get_running_loop()
 
-    async def answer(self, call: Call, plan: Sequence[Target]) -> Attempt:
-        """The attempt that answered (a stream: that began). Raises CallError when none does."""
+    async def answer(self, call: Call, plan: Sequence[Step]) -> Attempt:
+        """The attempt that answered (a stream: that began). Raises CallError when none does.
+
+        Steps whose circuits are open come after all others: an ejection never empties the set.
+        """
         failures: list[tuple[Target, AttemptFailed]] = []
-        for position, target in enumerate(plan):
+        steps = deque(plan)
+        later: list[Step] = []
+        while steps or later:
+            if not steps:
+                steps.extend(later)
+                later = []
+                second_round = True
+            else:
+                second_round = False
+            step = steps.popleft()
             if call.attempts and time.monotonic() >= call.deadline:
                 break  # the time of the call is up: what another target answered would come too late
-            last_target = position + 1 == len(plan)
-            if target.disabled or target.provider.disabled:
+            if not second_round and (steps or later) and not self._passes(step):
+                later.append(step)
                 continue
-            try:
-                bridge = bridge_for(call.asked, target, call.request_id, hold_end=call.inline_receipt)
-            except Unsupported as reason:
-                failures.append((target, _unsupported(target, reason)))
-                continue
-            attempt = await self._try_target(call, target, bridge, last_target, failures)
+            last = not steps and not later
+            if isinstance(step, Heat):
+                attempt = await self._race(call, step, failures)
+            else:
+                attempt = await self._step(call, step, last, failures)
             if attempt is not None:
                 return attempt
+            if failures and failures[-1][1].reason == usage_pb2.REASON_CONTEXT_LENGTH:
+                steps = deque(step for step in steps if _holds_more(step, failures[-1][0]))
+                later = [step for step in later if _holds_more(step, failures[-1][0])]
         raise _all_failed(call, failures)
+
+    def broke_off(self, attempt: Attempt) -> None:
+        """A stream that had begun did not come to its end."""
+        if attempt.failure is not None and attempt.failure.against_model:
+            self._health.failed(attempt.target, attempt.provider_key)
+
+    def _passes(self, step: Step) -> bool:
+        targets = step.targets if isinstance(step, Heat) else (step,)
+        return any(self._health.passes(target) for target in targets)
+
+    async def _step(
+        self, call: Call, target: Target, last: bool, failures: list[tuple[Target, AttemptFailed]]
+    ) -> Attempt | None:
+        """One target, as far as it can be asked at all."""
+        if target.disabled or target.provider.disabled:
+            return None
+        try:
+            bridge = bridge_for(call.asked, target, call.request_id, hold_end=call.inline_receipt)
+        except Unsupported as reason:
+            failures.append((target, _unsupported(target, reason)))
+            return None
+        return await self._try_target(call, target, bridge, last, failures)
+
+    async def _race(
+        self, call: Call, heat: Heat, failures: list[tuple[Target, AttemptFailed]]
+    ) -> Attempt | None:
+        async def run(target: Target) -> Attempt | None:
+            return await self._step(call, target, False, failures)
+
+        return await race(call, heat, run, self._settlement, self._estimates)
 
     async def _try_target(
         self,
@@ -120,9 +173,14 @@ class Attempts:
             attempt = await self._attempt(call, target, bridge, key)
             failure = attempt.failure
             if failure is None:
+                self._health.succeeded(target, key)
                 return attempt
             failures.append((target, failure))
             self._rest(key, failure)
+            if failure.against_model:
+                self._health.failed(target, key)
+            if failure.reason == usage_pb2.REASON_CONTEXT_LENGTH:
+                return None
             if failure.fatal:
                 raise _all_failed(call, failures)
             more_keys = len(target.provider.keys) > 1
@@ -203,6 +261,8 @@ class Attempts:
         )
         call.attempts.append(attempt)
         self._deadlines.add(exchange)
+        self._health.tried(target, key)
+        self._estimates.sent(target, call.asked.body)
         return attempt
 
     async def native(self, call: Call, target: Target, bridge: Bridge, head: bytes) -> Attempt:
@@ -248,8 +308,11 @@ class Attempts:
         provider.turn[0] = turn = (provider.turn[0] + 1) % len(keys)
         for offset in range(len(keys)):
             key = keys[(turn + offset) % len(keys)]
-            if key.cooling_until <= now:
+            if key.cooling_until <= now and self._health.passes_key(target, key):
                 key.cooling_until = 0.0
+                return key, 0.0
+        for key in keys:  # better one whose circuit is open than none
+            if key.cooling_until <= now:
                 return key, 0.0
         key = min(keys, key=lambda k: k.cooling_until)
         if key.reason == "rejected":
@@ -278,6 +341,12 @@ def _unsupported(target: Target, reason: Unsupported) -> AttemptFailed:
         message=f"{target.label} cannot answer this: {reason}.",
         error={"param": reason.at},
     )
+
+
+def _holds_more(step: Step, target: Target) -> bool:
+    """Whether a longer prompt than this target's fits; what nobody declared may."""
+    found = step.targets if isinstance(step, Heat) else (step,)
+    return any(not t.context_window or t.context_window > target.context_window for t in found)
 
 
 def _kind_of(failure: AttemptFailed) -> str:

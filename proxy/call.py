@@ -14,7 +14,7 @@ from typing import Any
 
 from proxy.attempts import Attempt, Attempts
 from proxy.auth import Authenticator
-from proxy.config.model import Key, Route, Snapshot, Target
+from proxy.config.model import Key, Route, Snapshot
 from proxy.config.resolve import resolve
 from proxy.dialects.asked import COUNTING, Asked
 from proxy.errors import CallError, internal, spool_is_full, unavailable
@@ -25,6 +25,9 @@ from proxy.http.responses import Raw, Streamed, error_response, json_response
 from proxy.ids import Ids
 from proxy.logs import Log
 from proxy.metrics import Metrics
+from proxy.policy.estimates import Estimates
+from proxy.policy.facts import Facts
+from proxy.policy.nodes import Step, targets_of
 from proxy.relay import left_out_text, relay_stream, whole_answer
 from proxy.settle import Settlement
 
@@ -47,6 +50,8 @@ class Call:
     options: Options | None
     # By when the whole call must be answered.
     deadline: float
+    # What its policy was told; None where nothing depended on it.
+    facts: Facts | None = None
     attempts: list[Attempt] = field(default_factory=list)
     # Serialised final records, in order.
     records: list[bytes] = field(default_factory=list)
@@ -54,6 +59,10 @@ class Call:
     upstream_seconds: float = 0.0
     # Sum over the settled attempts; None as soon as one of them is unpriced.
     cost_picousd: int | None = 0
+
+    @property
+    def wants_json(self) -> bool:
+        return self.facts is not None and self.facts.wants_json
 
     @property
     def inline_receipt(self) -> bool:
@@ -74,7 +83,11 @@ class Calls:
         log: Log,
         ids: Ids,
         random: Callable[[], float],
+        estimates: Estimates,
+        region: str,
     ) -> None:
+        self._estimates = estimates
+        self._region = region
         self._snapshot = snapshot
         self._authenticator = authenticator
         self._attempts = attempts
@@ -97,7 +110,11 @@ class Calls:
             asked = read_request(request, operation)
             options = options_of(request)
             route = resolve(snapshot, key, asked.model)
-            plan = route.node.plan(self._random)
+            plan: Sequence[Step] | None = route.fixed_plan
+            facts: Facts | None = None
+            if plan is None:
+                facts = self._facts(key, route, asked, options)
+                plan = route.node.plan(facts)
             total_seconds = route.timeouts.total_seconds
             if options is not None and options.timeout_seconds is not None:
                 total_seconds = min(total_seconds, options.timeout_seconds)
@@ -111,12 +128,15 @@ class Calls:
                 route,
                 options,
                 started_at + total_seconds,
+                facts,
             )
             if operation in COUNTING and (estimate := self._estimate(asked, plan)) is not None:
                 return json_response(estimate, request_id.hex())
             attempt = await self._attempts.answer(call, plan)
             if attempt.exchange.streaming:
-                return await relay_stream(call, attempt, self._settlement)
+                response = await relay_stream(call, attempt, self._settlement)
+                self._attempts.broke_off(attempt)
+                return response
             return whole_answer(call, attempt, self._settlement)
         except CallError as error:
             return self._refused(request, request_id, call, error)
@@ -133,12 +153,26 @@ class Calls:
         finally:
             self._metrics.inflight -= 1
 
+    def _facts(self, key: Key, route: Route, asked: Asked, options: Options | None) -> Facts:
+        return Facts(
+            asked,
+            route=route.name,
+            key=key,
+            region=self._region,
+            random=self._random,
+            estimates=self._estimates,
+            task=(options.task if options is not None else "") or route.task,
+            session=options.session if options is not None else "",
+            user=(options.user if options is not None else "") or asked.user,
+            metadata=dict(key.metadata + (options.metadata if options is not None else ())),
+        )
+
     @staticmethod
-    def _estimate(asked: Asked, plan: Sequence[Target]) -> dict[str, Any] | None:
+    def _estimate(asked: Asked, plan: Sequence[Step]) -> dict[str, Any] | None:
         """The count where nobody counts for this model; None: its provider does."""
         from proxy.dialects.counting import uncounted  # see `choose.py`
 
-        return uncounted(asked, plan)
+        return uncounted(asked, targets_of(plan))
 
     def authenticate(self, request: Request) -> tuple[Snapshot, Key]:
         snapshot = self._snapshot()

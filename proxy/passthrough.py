@@ -138,11 +138,10 @@ class PassthroughCalls:
         if not self._settlement.has_room():
             raise spool_is_full()
         stream = NativeStream()
-        call = _call(request, request_id, snapshot, key, provider)
+        target = Target("", provider, "", (), "", 0, disabled=False)
+        call = _call(request, request_id, snapshot, key, target)
         try:
-            attempt = await self._attempts.native(
-                call, call.route.node.plan(lambda: 0.0)[0], NativeBridge(stream), _head(request, path)
-            )
+            attempt = await self._attempts.native(call, target, NativeBridge(stream), _head(request, path))
             return await self._relay(call, attempt, stream)
         except BaseException:
             self._settlement.abandon(call)
@@ -222,10 +221,9 @@ def permitted(snapshot: Snapshot, key: Key, request: Request) -> tuple[Provider,
     return provider, f"{path}?{request.query}" if request.query else path
 
 
-def _call(request: Request, request_id: bytes, snapshot: Snapshot, key: Key, provider: Provider) -> Call:
+def _call(request: Request, request_id: bytes, snapshot: Snapshot, key: Key, target: Target) -> Call:
     now = time.monotonic()
-    target = Target("", provider, "", (), "", 0, disabled=False)
-    route = Route(f"providers/{provider.name}", Fixed((target,)), timeouts=Timeouts())
+    route = Route(f"providers/{target.provider.name}", Fixed((target,)), timeouts=Timeouts())
     asked = Asked(PASSTHROUGH, b"", {}, "", False, False, "", None)
     return Call(
         request, request_id, now, snapshot, key, asked, route, None, now + route.timeouts.total_seconds

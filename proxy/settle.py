@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 from headgate.rules.money import Tokens, cost_picousd, usd_text
 from headgate.v1 import usage_pb2
 from proxy.config.model import ProviderKey, Target
-from proxy.dialects.asked import COUNTING
+from proxy.dialects.asked import COUNTING, GENERATING
 from proxy.dialects.bridge import MEDIA
 from proxy.dialects.chat.usage import estimated_tokens, reported_picousd
 from proxy.logs import Log
+from proxy.policy.estimates import Estimates
 from proxy.receipts import Receipts
 from proxy.upstream.failure import AttemptFailed
 from proxy.usage.account import Account, Accounts, Labels
@@ -31,14 +32,24 @@ if TYPE_CHECKING:
 MAX_SERVICE_TIER_LENGTH = 64
 MAX_MODEL_LENGTH = 256
 PASSTHROUGH = "passthrough"
+# Outcomes of attempts that a provider may have worked on without saying what it used.
+_STOPPED = (usage_pb2.OUTCOME_TIMEOUT, usage_pb2.OUTCOME_CANCELLED, usage_pb2.OUTCOME_RACE_LOST)
 _OK = usage_pb2.OUTCOME_OK
 _OUTCOME_NAMES = {value: name.removeprefix("OUTCOME_").lower() for name, value in usage_pb2.Outcome.items()}
 
 
 class Settlement:
     def __init__(
-        self, *, recorder: Recorder, accounts: Accounts, spool: Spool, receipts: Receipts, log: Log
+        self,
+        *,
+        recorder: Recorder,
+        accounts: Accounts,
+        spool: Spool,
+        receipts: Receipts,
+        log: Log,
+        estimates: Estimates,
     ) -> None:
+        self._estimates = estimates
         self._recorder = recorder
         self._accounts = accounts
         self._receipts = receipts
@@ -60,9 +71,20 @@ class Settlement:
         )
 
     def close_previous(self, call: Call) -> None:
-        """Another attempt follows: the one before was not the last."""
-        if call.attempts and not call.attempts[-1].settled:
-            self._settle(call, call.attempts[-1], final=False, client_status=0)
+        """Another attempt follows: what failed before it was not the last. (What races goes on.)"""
+        for attempt in call.attempts:
+            if not attempt.settled and attempt.failure is not None:
+                self._settle(call, attempt, final=False, client_status=0)
+
+    def lost(self, call: Call, attempt: Attempt) -> None:
+        """Another one won the race: stops the provider, keeps what it cost."""
+        attempt.exchange.abort()
+        if not attempt.settled:
+            if attempt.failure is None:
+                attempt.failure = AttemptFailed(
+                    usage_pb2.REASON_RACE_LOST, outcome=usage_pb2.OUTCOME_RACE_LOST
+                )
+            self._settle(call, attempt, final=False, client_status=0)
 
     def close(self, call: Call, client_status: int) -> None:
         """The call is over; to be called before the client's last byte."""
@@ -155,6 +177,16 @@ class Settlement:
             # The intent is on disk: the attempt will be reported as unknown. Said, not silent (P5).
             self._log.event("spool_full", request_id=call.request_id.hex(), attempt=attempt.number)
         self._count(call, attempt, tokens, cost, now, client_status if final else 0)
+        if failure is None and call.asked.operation in GENERATING:
+            first = exchange.first_event_at
+            self._estimates.answered(
+                call.route.name,
+                attempt.target,
+                call.asked.body,
+                tokens,
+                first_token_seconds=None if first is None else first - attempt.started_at,
+                seconds=now - attempt.started_at,
+            )
         if final:
             self._receipts.add(call.request_id, call.records)
 
@@ -255,7 +287,7 @@ def _tokens_of(call: Call, attempt: Attempt) -> tuple[Tokens, bool]:
     if failure is None:
         size = len(exchange.body) // 4 if stream is None else events
         return estimated_tokens(len(call.asked.body), size), True
-    sent_and_unanswered = failure.outcome in (usage_pb2.OUTCOME_TIMEOUT, usage_pb2.OUTCOME_CANCELLED)
+    sent_and_unanswered = failure.outcome in _STOPPED
     if events or (sent_and_unanswered and exchange.was_sent):
         return estimated_tokens(len(call.asked.body), events), True
     return Tokens(), False

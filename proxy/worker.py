@@ -24,6 +24,8 @@ from proxy.ids import Ids
 from proxy.logs import Log
 from proxy.metrics import Metrics
 from proxy.passthrough import PassthroughCalls
+from proxy.policy.estimates import Estimates
+from proxy.policy.health import Health
 from proxy.receipts import Receipts
 from proxy.settings import Settings
 from proxy.settle import Settlement
@@ -56,12 +58,15 @@ class Worker:
         self._requests = UpstreamRequests(self._pools, lambda: Sandbox(loop))
         self._accounts = Accounts(self.metrics, settings.region)
         ids = Ids()
+        estimates = Estimates(time.monotonic)
+        self.health = Health(time.monotonic, random.random)
         settlement = Settlement(
             recorder=Recorder(self.spool),
             accounts=self._accounts,
             spool=self.spool,
             receipts=self.receipts,
             log=log,
+            estimates=estimates,
         )
         attempts = Attempts(
             requests=self._requests,
@@ -69,6 +74,8 @@ class Worker:
             settlement=settlement,
             ids=ids,
             random=random.random,
+            health=self.health,
+            estimates=estimates,
         )
         calls = Calls(
             snapshot=holder.current,
@@ -79,6 +86,8 @@ class Worker:
             log=log,
             ids=ids,
             random=random.random,
+            estimates=estimates,
+            region=settings.region,
         )
         passthrough = PassthroughCalls(
             authenticate=calls.authenticate,

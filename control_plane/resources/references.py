@@ -6,7 +6,7 @@ A name is looked up in the resource's own tenant, then among the shared ones.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from google.protobuf.message import Message
 
@@ -19,7 +19,7 @@ from headgate.rules.references import references
 from headgate.rules.spec import parse
 from headgate.v1 import resources_pb2
 
-REFERRED_KINDS = ("tenant", "provider", "model")
+REFERRED_KINDS = ("tenant", "provider", "model", "route")
 MAX_REFERRERS_NAMED = 20
 
 
@@ -46,8 +46,47 @@ def check_declared(store: ResourceStore, declared: Sequence[Declared]) -> None:
     for one in declared:
         for path, message in _dangling(one, names):
             problems.append(SpecProblem(str(one.ref), one.index, path, message))
+    if not problems and any(one.ref.kind == "route" for one in declared):
+        problems = list(_cycles(store, declared, names))
     if problems:
         raise DanglingReferences(problems)
+
+
+def _cycles(
+    store: ResourceStore, declared: Sequence[Declared], names: Collection[Ref]
+) -> Iterator[SpecProblem]:
+    """Declared routes that lead back to themselves."""
+    edges: dict[Ref, list[tuple[Path, Ref]]] = {}
+    for row in store.of_kinds(("route",)):
+        here = Ref(row.kind, row.tenant, row.name)
+        spec = parse(resources_pb2.Route, row.spec)
+        for reference in references(spec.policy):
+            if reference.kind == "route":
+                there = resolve(names, "route", row.tenant, reference.name)
+                if there is not None:
+                    edges.setdefault(here, []).append((reference.path, there))
+    for one in declared:
+        for path, first in edges.get(one.ref, ()):
+            way = _way(edges, first, one.ref)
+            if way is not None:
+                shown = " → ".join(ref.name for ref in (one.ref, *way))
+                message = f"leads back to the route itself: {shown}"
+                yield SpecProblem(str(one.ref), one.index, path_text(path), message)
+
+
+def _way(edges: Mapping[Ref, list[tuple[Path, Ref]]], start: Ref, goal: Ref) -> list[Ref] | None:
+    """The routes from `start` to `goal`, both included; None if there is no way."""
+    ways: list[list[Ref]] = [[start]]
+    seen = {start}
+    while ways:
+        way = ways.pop()
+        if way[-1] == goal:
+            return way
+        for _, there in edges.get(way[-1], ()):
+            if there not in seen:
+                seen.add(there)
+                ways.append([*way, there])
+    return None
 
 
 def _dangling(one: Declared, names: Collection[Ref]) -> Iterator[tuple[str, str]]:
@@ -66,7 +105,7 @@ def check_removed(store: ResourceStore, removed: Sequence[Ref]) -> None:
     tenants = [ref.name for ref in removed if ref.kind == "tenant" and ref.name != DEFAULT_TENANT]
     for ref in store.names_of_tenants(tenants) if tenants else ():
         raise StillReferenced(Ref("tenant", ref.tenant, ref.tenant), [ref])
-    gone = {(ref.kind, ref.name): ref for ref in removed if ref.kind in ("provider", "model")}
+    gone = {(ref.kind, ref.name): ref for ref in removed if ref.kind in ("provider", "model", "route")}
     if not gone:
         return
     names = store.names_of_kinds(REFERRED_KINDS)

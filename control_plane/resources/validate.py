@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
+from control_plane.resources.validate_choice import STRATEGIES, choice_problems
 from control_plane.resources.validate_provider import provider_problems
 from headgate.rules.errors import Path, Problem
 from headgate.rules.names import did_you_mean, is_name, name_problem
@@ -101,6 +102,13 @@ def _route(spec: resources_pb2.Route) -> Iterator[Problem]:
         yield from _policy(spec)
     if spec.HasField("retry") and not 1 <= spec.retry.attempts <= MAX_ATTEMPTS:
         yield Problem(("retry", "attempts"), f"must be from 1 to {MAX_ATTEMPTS}")
+    for index, strategy in enumerate(spec.client_strategies):
+        if strategy not in STRATEGIES:
+            hint = did_you_mean(strategy, STRATEGIES)
+            known = ", ".join(STRATEGIES)
+            yield Problem(
+                ("client_strategies", index), f"unknown strategy {strategy!r}{hint}; known are {known}"
+            )
     for field, value in spec.timeouts.ListFields():
         yield from _positive(("timeouts", field.name), value, MAX_TIMEOUT_SECONDS)
     if len(spec.task) > 64 or _CONTROL.search(spec.task):
@@ -126,6 +134,10 @@ def _policy(spec: resources_pb2.Route) -> Iterator[Problem]:
                     yield Problem((*path, "weighted", index, "weight"), "must be zero or more")
             if not sum(w for w in weights if w > 0) > 0:
                 yield Problem((*path, "weighted"), "needs at least one weight above zero")
+        elif kind == "route" and not is_name(node.route):
+            yield Problem((*path, "route"), name_problem(node.route) or "")
+        elif kind in ("cheapest", "fastest", "race"):
+            yield from choice_problems((*path, kind), kind, getattr(node, kind))
 
 
 def _key(spec: resources_pb2.Key) -> Iterator[Problem]:

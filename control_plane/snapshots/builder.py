@@ -15,7 +15,7 @@ from control_plane.secrets.errors import CannotOpen, SecretsSealed
 from control_plane.secrets.vault import Vault
 from control_plane.snapshots.errors import NoSnapshot
 from control_plane.snapshots.model import Entry, Name, Snapshot, make_snapshot
-from control_plane.snapshots.prices import model_prices
+from control_plane.snapshots.prices import model_prices, model_window
 from control_plane.snapshots.store import Loaded, Source
 from headgate.rules.names import DEFAULT_TENANT, SHARED_TENANT
 from headgate.rules.spec import parse
@@ -76,6 +76,7 @@ class Builder:
             message.model.prices.CopyFrom(
                 model_prices(model, _provider_of(model, tenant, sources), source.revision)
             )
+            message.model.context_window = model_window(model, _provider_of(model, tenant, sources))
             needs = [(kind, tenant, name) for _, kind, name in refers_to(model)]
         elif source.ref.kind == "route":
             route = parse(resources_pb2.Route, source.spec)

@@ -1,4 +1,4 @@
-"""Which prices a model's calls are billed at: the manifest's, else the catalogue's, else none.
+"""What a model's calls are billed at and what fits into it: the manifest's word, else the catalogue's.
 
 Resolved here once per snapshot, so that a proxy multiplies integers and knows no catalogue.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from headgate.rules.catalogue import price_list
+from headgate.rules.catalogue import context_window, price_list
 from headgate.rules.money import Price, atto_per_request, atto_per_token
 from headgate.v1 import config_pb2, resources_pb2
 
@@ -22,6 +22,13 @@ def model_prices(
         return config_pb2.PriceList()
     prices, version = price_list(provider.kind, provider.base_url, model.upstream_model or model.name)
     return _as_message(prices, version)
+
+
+def model_window(model: resources_pb2.Model, provider: resources_pb2.Provider | None) -> int:
+    """Tokens that fit into the model: the manifest's word, else the catalogue's; 0: nobody knows."""
+    if model.context_window or provider is None:
+        return model.context_window
+    return context_window(provider.kind, provider.base_url, model.upstream_model or model.name)
 
 
 def _override(price: resources_pb2.ModelPrice) -> Price:

@@ -15,8 +15,9 @@ from typing import ParamSpec, TypeVar
 from headgate.rules.credentials import Secret
 from headgate.rules.money import DISCOUNT_UNIT, Price
 from headgate.rules.names import SHARED_TENANT
-from headgate.v1 import config_pb2, policy_pb2, resources_pb2
+from headgate.v1 import config_pb2, resources_pb2
 from proxy.config.model import (
+    FAILURES_TO_OPEN,
     Credential,
     Key,
     Provider,
@@ -28,7 +29,8 @@ from proxy.config.model import (
     Timeouts,
     Version,
 )
-from proxy.policy.nodes import Fixed, Node, Weighted, fallback
+from proxy.policy.compile import PolicyCompiler
+from proxy.policy.nodes import Fixed
 from proxy.providers.kinds import KINDS
 
 P = ParamSpec("P")
@@ -164,6 +166,9 @@ class Compiler:
                 output_tokens=sandbox.output_tokens or 24,
             ),
             disabled=entry.disabled,
+            circuit_failures=(
+                spec.circuit_failures if spec.HasField("circuit_failures") else FAILURES_TO_OPEN
+            ),
         )
 
 
@@ -220,6 +225,8 @@ def _target(
         declared_dialects=tuple(spec.dialects),
         capabilities=frozenset(spec.capabilities) if spec.capabilities else None,
         max_output_tokens=spec.max_output_tokens,
+        context_window=entry.model.context_window or spec.context_window,
+        quality=tuple(sorted(spec.quality.items())),
     )
 
 
@@ -248,13 +255,14 @@ def _route(
     entries: Entries,
 ) -> Route:
     spec = entry.route
-    node = _node(spec.policy, name[1], targets, entries)
+    node = PolicyCompiler(name[1], targets, entries, _own_or_shared).node(spec.policy, (spec.name,))
     return Route(
         name=spec.name,
         node=node,
         task=spec.task,
         attempts_per_target=spec.retry.attempts or 2,
         timeouts=_timeouts(spec.timeouts),
+        client_strategies=frozenset(spec.client_strategies),
         refusal="is disabled" if entry.disabled else "",
     )
 
@@ -267,32 +275,6 @@ def _timeouts(spec: resources_pb2.Timeouts) -> Timeouts:
         idle_seconds=spec.idle.ToNanoseconds() / 1e9 or default.idle_seconds,
         total_seconds=spec.total.ToNanoseconds() / 1e9 or default.total_seconds,
     )
-
-
-def _node(
-    policy: policy_pb2.Policy,
-    tenant: str,
-    targets: Mapping[str, Mapping[str, Target]],
-    entries: Entries,
-) -> Node:
-    which = policy.WhichOneof("node")
-    if which == "model":
-        target = _own_or_shared(targets, tenant, policy.model)
-        if target is not None:
-            return Fixed((target,))
-        if ("model", tenant, policy.model) in entries or ("model", SHARED_TENANT, policy.model) in entries:
-            return Fixed(())  # known, and its provider does not serve this region
-        raise ValueError(f"model {policy.model!r} is not in this config")
-    if which == "fallback":
-        return fallback([_node(node, tenant, targets, entries) for node in policy.fallback.of])
-    if which == "weighted":
-        return Weighted(
-            [
-                (_node(item.use, tenant, targets, entries), item.weight if item.HasField("weight") else 1.0)
-                for item in policy.weighted.of
-            ]
-        )
-    raise ValueError(f"policy node {which or 'nothing'!r} is not supported yet")
 
 
 def _own_or_shared(by_tenant: Mapping[str, Mapping[str, T]], tenant: str, name: str) -> T | None:

@@ -6,6 +6,7 @@ Only the health of provider keys lives longer than a snapshot and is carried ove
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -13,8 +14,11 @@ import orjson
 from headgate.rules.credentials import Secret
 from headgate.rules.money import Price
 from proxy.http.values import header_value
-from proxy.policy.nodes import Node
+from proxy.policy.nodes import Node, fixed_plan
 from proxy.providers.kinds import Kind
+
+# Errors in a row that open a model's circuit: a single one is bad luck, two may be.
+FAILURES_TO_OPEN = 3
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -58,6 +62,8 @@ class Provider:
     keys: tuple[ProviderKey, ...]
     sandbox: SandboxSettings
     disabled: bool
+    # In a row, until a model's circuit opens; 0: never.
+    circuit_failures: int = FAILURES_TO_OPEN
     # Next key to use; a list so that the frozen provider can count. Spreads load over the keys.
     turn: list[int] = field(default_factory=lambda: [0], compare=False)
 
@@ -77,6 +83,9 @@ class Target:
     declared_dialects: tuple[str, ...] = ()
     capabilities: frozenset[str] | None = None
     max_output_tokens: int = 0
+    context_window: int = 0
+    # Prior belief by task; "default" for the others.
+    quality: tuple[tuple[str, float], ...] = ()
 
     @property
     def label(self) -> str:
@@ -88,6 +97,8 @@ class Target:
     upstream_json: bytes = field(init=False, default=b"")
     # Dialects it can be spoken to in, the preferred one first.
     dialects: tuple[str, ...] = field(init=False, default=())
+    # Something about it may exclude it, request by request.
+    selective: bool = field(init=False, default=False)
     # What the provider says it charged comes before the catalogue's price.
     stated_cost_counts: bool = field(init=False, default=False)
 
@@ -99,9 +110,16 @@ class Target:
         if not self.declared_dialects and only is not None and only.search(self.upstream_model):
             dialects = ("responses",)
         object.__setattr__(self, "dialects", dialects)
+        selective = self.disabled or self.provider.disabled or self.capabilities is not None
+        object.__setattr__(self, "selective", selective or bool(self.context_window))
         object.__setattr__(self, "upstream_json", orjson.dumps(self.upstream_model))
         line = f"x-headgate-model: {header_value(self.label)}\r\n"
         object.__setattr__(self, "header", line.encode("latin-1"))
+
+    def quality_for(self, task: str) -> float | None:
+        """How good it is believed to be, 0 to 1; None: nobody said."""
+        known = dict(self.quality)
+        return known.get(task, known.get("default"))
 
     def can(self, capability: str) -> bool | None:
         """What the manifest says about it; None if it says nothing about capabilities."""
@@ -125,11 +143,16 @@ class Route:
     task: str = ""
     attempts_per_target: int = 2
     timeouts: Timeouts = Timeouts()
+    # Suffixes that a client may add: cheapest, fastest, race.
+    client_strategies: frozenset[str] = frozenset()
     # Why it answers nothing (disabled, or it leads to something that is gone); "" = it answers.
     refusal: str = ""
     header: bytes = field(init=False, default=b"")
+    # The plan, where it is the same for every request.
+    fixed_plan: Sequence[Target] | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "fixed_plan", fixed_plan(self.node))
         line = f"x-headgate-route: {header_value(self.name)}\r\n"
         object.__setattr__(self, "header", line.encode("latin-1"))
 

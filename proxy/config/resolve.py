@@ -7,16 +7,18 @@ Everything is deny by default; what was found is cached per key until the next s
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 
 from headgate.rules.money import Price
 from headgate.rules.names import SHARED_TENANT
 from proxy.config.model import Key, Provider, Route, Snapshot, Target
-from proxy.errors import CallError, model_not_allowed, model_not_found, not_supported_yet
-from proxy.policy.nodes import Fixed
+from proxy.errors import CallError, model_not_allowed, model_not_found
+from proxy.policy.choosing import Cheapest, Fastest, Race
+from proxy.policy.nodes import Fixed, Node
 
-SUFFIXES = (":cheapest", ":fastest", ":race")
+STRATEGIES = ("cheapest", "fastest", "race")
 BUILT_IN = ("cheapest", "fastest")
 # Distinct names remembered per key: a client that invents names must not grow our memory.
 MAX_RESOLVED_PER_KEY = 1_000
@@ -49,11 +51,47 @@ def _resolve(snapshot: Snapshot, key: Key, name: str) -> Route:
         if route is not None:
             return _permitted(key, name, route, is_route=False)
     if name in BUILT_IN:
-        raise not_supported_yet(f"The built-in route {name!r}", "model")
-    for suffix in SUFFIXES:
-        if name.endswith(suffix):
-            raise not_supported_yet(f"The suffix {suffix!r}", "model")
+        return _built_in(snapshot, key, name)
+    base, colon, strategy = name.rpartition(":")
+    if colon and strategy in STRATEGIES:
+        return _with_strategy(snapshot, key, name, base, strategy)
     raise model_not_found(name)
+
+
+def _built_in(snapshot: Snapshot, key: Key, name: str) -> Route:
+    """`cheapest` and `fastest`: over all models that the key may call, if it may call them by that name."""
+    if key.allow is None or not allows(key, name, is_route=True):
+        raise model_not_allowed(name)
+    targets: dict[str, Target] = {}
+    for tenant in (key.tenant, SHARED_TENANT):
+        for model, route in snapshot.models.get(tenant, {}).items():
+            if model not in targets and allows(key, model, is_route=False):
+                targets[model] = next(route.node.targets())
+    return Route(name, chosen_by(name, list(targets.values())))
+
+
+def _with_strategy(snapshot: Snapshot, key: Key, name: str, base: str, strategy: str) -> Route:
+    """A route's own models, chosen otherwise; for routes that let their clients do so."""
+    route = resolve(snapshot, key, base)
+    if strategy not in route.client_strategies:
+        raise CallError(
+            403,
+            "model_not_allowed",
+            f"Route {base!r} takes no suffix {strategy!r}: its `client_strategies` do not name it.",
+            "model",
+            kind="permission_error",
+        )
+    targets = list(dict.fromkeys(route.node.targets()))
+    return replace(route, name=name, node=chosen_by(strategy, targets))
+
+
+def chosen_by(strategy: str, targets: Sequence[Target]) -> Node:
+    nodes = [Fixed((target,)) for target in targets]
+    if strategy == "cheapest":
+        return Cheapest(nodes)
+    if strategy == "fastest":
+        return Fastest(nodes)
+    return Race(nodes)
 
 
 def _permitted(key: Key, name: str, route: Route, *, is_route: bool) -> Route:

@@ -35,6 +35,8 @@ _REQUIRED: dict[str, tuple[str, type | tuple[type, ...]]] = {
 _DEFAULT_MODELS = {"moderations": "omni-moderation-latest"}
 # Operations whose answer comes as events if the client says so.
 STREAMABLE = frozenset({"chat.completions", "completions", "responses", "messages", "images.generations"})
+# Those that make an answer of a model → the client's dialect.
+GENERATING = {"chat.completions": "chat", "responses": "responses", "messages": "messages"}
 # Those that count tokens and cost nothing.
 COUNTING = ("messages.count_tokens", "responses.input_tokens")
 # Characters of `user` that are recorded; the provider gets all of it. As long as `x-headgate-user` may be:

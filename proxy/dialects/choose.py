@@ -7,12 +7,9 @@ the start of every proxy, also where all sides speak one dialect.
 from __future__ import annotations
 
 from proxy.config.model import Target
-from proxy.dialects.asked import COUNTING, Asked
+from proxy.dialects.asked import COUNTING, GENERATING, Asked
 from proxy.dialects.bridge import Bridge, PassThrough
 from proxy.dialects.neutral.request import Unsupported
-
-# Operations that make an answer of a model → the client's dialect.
-GENERATING = {"chat.completions": "chat", "responses": "responses", "messages": "messages"}
 
 
 def bridge_for(asked: Asked, target: Target, request_id: bytes, *, hold_end: bool) -> Bridge:

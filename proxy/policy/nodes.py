@@ -1,25 +1,41 @@
 """A compiled policy: what a route decides for one request.
 
-A node yields targets in the order in which they are to be tried. Nodes are immutable and shared;
-chance comes in as a number, so that the same number makes the same plan.
+A node yields steps in the order in which they are to be tried; a step is a target, or several that race.
+Nodes are shared by all calls under a snapshot; chance and learned figures come in with the facts of the
+request, so that the same facts make the same plan. What cannot answer is left out before choosing.
 """
 
 from __future__ import annotations
 
 import bisect
 import itertools
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from proxy.policy.eligible import exclusion
 
 if TYPE_CHECKING:
     from proxy.config.model import Target
+    from proxy.policy.facts import Facts
 
-Random = Callable[[], float]
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Heat:
+    """Targets that race: the first good answer wins."""
+
+    targets: tuple[Target, ...]
+    # Seconds between starts; None: each starts when the one before is slower than it usually is.
+    stagger_seconds: float | None = 0.0
+    max_picousd: int | None = None
+
+
+Step: TypeAlias = "Target | Heat"
 
 
 class Node(Protocol):
-    def plan(self, random: Random) -> Sequence[Target]:
-        """Targets in order of preference."""
+    def plan(self, facts: Facts) -> Sequence[Step]:
+        """Steps in order of preference; empty: nothing here can answer."""
         ...
 
     def targets(self) -> Iterator[Target]:
@@ -28,15 +44,23 @@ class Node(Protocol):
 
 
 class Fixed:
-    """A model, or any part of a tree in which nothing depends on the request."""
+    """A model, or any part of a tree in which nothing depends on the request but who can answer it."""
 
-    __slots__ = ("_targets",)
+    __slots__ = ("_selective", "_targets")
 
     def __init__(self, targets: Sequence[Target]) -> None:
         self._targets = tuple(targets)
+        # Most configs declare nothing that could exclude a target: then there is nothing to look at.
+        self._selective = any(target.selective for target in self._targets)
 
-    def plan(self, random: Random) -> Sequence[Target]:
-        return self._targets
+    @property
+    def fixed(self) -> Sequence[Target] | None:
+        return None if self._selective else self._targets
+
+    def plan(self, facts: Facts) -> Sequence[Step]:
+        if not self._selective:
+            return self._targets
+        return [target for target in self._targets if not exclusion(target, facts)]
 
     def targets(self) -> Iterator[Target]:
         return iter(self._targets)
@@ -50,8 +74,8 @@ class Fallback:
     def __init__(self, nodes: Sequence[Node]) -> None:
         self._nodes = tuple(nodes)
 
-    def plan(self, random: Random) -> Sequence[Target]:
-        return [target for node in self._nodes for target in node.plan(random)]
+    def plan(self, facts: Facts) -> Sequence[Step]:
+        return [step for node in self._nodes for step in node.plan(facts)]
 
     def targets(self) -> Iterator[Target]:
         return itertools.chain.from_iterable(node.targets() for node in self._nodes)
@@ -68,18 +92,37 @@ class Weighted:
         self._bounds = list(itertools.accumulate(weight for _, weight in chosen))
         self._total = self._bounds[-1] if self._bounds else 0.0
 
-    def plan(self, random: Random) -> Sequence[Target]:
+    def plan(self, facts: Facts) -> Sequence[Step]:
         if not self._nodes:
             return ()
-        index = bisect.bisect_right(self._bounds, random() * self._total)
-        return self._nodes[min(index, len(self._nodes) - 1)].plan(random)
+        index = bisect.bisect_right(self._bounds, facts.random() * self._total)
+        return self._nodes[min(index, len(self._nodes) - 1)].plan(facts)
 
     def targets(self) -> Iterator[Target]:
         return itertools.chain.from_iterable(node.targets() for node in self._nodes)
 
 
 def fallback(nodes: Sequence[Node]) -> Node:
-    """A fallback; flattened at compile time where nothing in it depends on chance."""
+    """A fallback; flattened at compile time where nothing in it depends on the request."""
     if all(isinstance(node, Fixed) for node in nodes):
         return Fixed([target for node in nodes for target in node.targets()])
     return Fallback(nodes)
+
+
+def fixed_plan(node: Node) -> Sequence[Target] | None:
+    """The plan of a node in which nothing depends on the request; None: it must be asked each time."""
+    return node.fixed if isinstance(node, Fixed) else None
+
+
+def targets_of(steps: Sequence[Step]) -> list[Target]:
+    """Every target of a plan, in order."""
+    found: list[Target] = []
+    for step in steps:
+        found += step.targets if isinstance(step, Heat) else (step,)
+    return found
+
+
+def first_target(steps: Sequence[Step]) -> Target:
+    """Whom a plan begins with; of a race, its first."""
+    step = steps[0]
+    return step.targets[0] if isinstance(step, Heat) else step

@@ -27,6 +27,11 @@ class AttemptFailed(Exception):
     # The provider refused our key: the client must not see this as its own 401.
     key_rejected: bool = False
 
+    @property
+    def against_model(self) -> bool:
+        """It says something about the model's health: an error of its own, or silence."""
+        return self.retryable and self.status != 429 and not self.key_rejected
+
     def __str__(self) -> str:
         return f"{reason_text(self.reason)} ({self.status})" if self.status else reason_text(self.reason)
 

@@ -96,6 +96,18 @@ def _sells(kind: str, name: str) -> bool:
     return kind != "gemini" or name.startswith(("gemini", "gemma"))
 
 
+@lru_cache(maxsize=MAX_REMEMBERED)
+def context_window(kind: str, base_url: str, upstream_model: str) -> int:
+    """Tokens that fit into the model, by the catalogue; 0: it does not say."""
+    provider = _provider_of_kind(kind)
+    if provider is None and kind == "openai-compatible":
+        provider = _provider_of_url(base_url)
+    if provider is None:
+        return 0
+    model = provider.find_model(upstream_model, all_providers=_providers())
+    return (model.context_window or 0) if model is not None else 0
+
+
 def _api_name(provider: Provider, model: ModelInfo) -> str | None:
     """What to call it at the provider: its id, or where that is only a label, a name it answers to."""
     names = [model.id, *_equal_names(model.match)]

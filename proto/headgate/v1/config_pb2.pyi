@@ -146,12 +146,14 @@ class ProviderSecret(_message.Message):
     def __init__(self, name: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
 
 class ModelConfig(_message.Message):
-    __slots__ = ("spec", "prices")
+    __slots__ = ("spec", "prices", "context_window")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     PRICES_FIELD_NUMBER: _ClassVar[int]
+    CONTEXT_WINDOW_FIELD_NUMBER: _ClassVar[int]
     spec: _resources_pb2.Model
     prices: PriceList
-    def __init__(self, spec: _Optional[_Union[_resources_pb2.Model, _Mapping]] = ..., prices: _Optional[_Union[PriceList, _Mapping]] = ...) -> None: ...
+    context_window: int
+    def __init__(self, spec: _Optional[_Union[_resources_pb2.Model, _Mapping]] = ..., prices: _Optional[_Union[PriceList, _Mapping]] = ..., context_window: _Optional[int] = ...) -> None: ...
 
 class KeyConfig(_message.Message):
     __slots__ = ("spec", "credentials")

@@ -1,6 +1,3 @@
-import datetime
-
-from google.protobuf import duration_pb2 as _duration_pb2
 from headgate.v1 import options_pb2 as _options_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
@@ -73,16 +70,16 @@ class Fastest(_message.Message):
     def __init__(self, of: _Optional[_Iterable[_Union[Policy, _Mapping]]] = ..., by: _Optional[str] = ...) -> None: ...
 
 class Race(_message.Message):
-    __slots__ = ("of", "stagger", "width", "max_usd")
+    __slots__ = ("of", "width", "max_usd", "stagger")
     OF_FIELD_NUMBER: _ClassVar[int]
-    STAGGER_FIELD_NUMBER: _ClassVar[int]
     WIDTH_FIELD_NUMBER: _ClassVar[int]
     MAX_USD_FIELD_NUMBER: _ClassVar[int]
+    STAGGER_FIELD_NUMBER: _ClassVar[int]
     of: _containers.RepeatedCompositeFieldContainer[Policy]
-    stagger: _duration_pb2.Duration
     width: int
     max_usd: str
-    def __init__(self, of: _Optional[_Iterable[_Union[Policy, _Mapping]]] = ..., stagger: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., width: _Optional[int] = ..., max_usd: _Optional[str] = ...) -> None: ...
+    stagger: str
+    def __init__(self, of: _Optional[_Iterable[_Union[Policy, _Mapping]]] = ..., width: _Optional[int] = ..., max_usd: _Optional[str] = ..., stagger: _Optional[str] = ...) -> None: ...
 
 class Cases(_message.Message):
     __slots__ = ("of",)

@@ -100,7 +100,7 @@ class Tenant(_message.Message):
     def __init__(self, name: _Optional[str] = ..., residency: _Optional[_Iterable[str]] = ..., labels: _Optional[_Iterable[str]] = ..., guards: _Optional[_Iterable[str]] = ..., max_config_staleness: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class Provider(_message.Message):
-    __slots__ = ("name", "tenant", "kind", "keys", "base_url", "region", "serve_regions", "private_network", "headers", "egress_proxy", "tls", "sandbox")
+    __slots__ = ("name", "tenant", "kind", "keys", "base_url", "region", "serve_regions", "private_network", "headers", "egress_proxy", "tls", "sandbox", "circuit_failures")
     class HeadersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -120,6 +120,7 @@ class Provider(_message.Message):
     EGRESS_PROXY_FIELD_NUMBER: _ClassVar[int]
     TLS_FIELD_NUMBER: _ClassVar[int]
     SANDBOX_FIELD_NUMBER: _ClassVar[int]
+    CIRCUIT_FAILURES_FIELD_NUMBER: _ClassVar[int]
     name: str
     tenant: str
     kind: str
@@ -132,7 +133,8 @@ class Provider(_message.Message):
     egress_proxy: str
     tls: ProviderTls
     sandbox: Sandbox
-    def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., kind: _Optional[str] = ..., keys: _Optional[_Iterable[_Union[ProviderKey, _Mapping]]] = ..., base_url: _Optional[str] = ..., region: _Optional[str] = ..., serve_regions: _Optional[_Iterable[str]] = ..., private_network: _Optional[bool] = ..., headers: _Optional[_Mapping[str, str]] = ..., egress_proxy: _Optional[str] = ..., tls: _Optional[_Union[ProviderTls, _Mapping]] = ..., sandbox: _Optional[_Union[Sandbox, _Mapping]] = ...) -> None: ...
+    circuit_failures: int
+    def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., kind: _Optional[str] = ..., keys: _Optional[_Iterable[_Union[ProviderKey, _Mapping]]] = ..., base_url: _Optional[str] = ..., region: _Optional[str] = ..., serve_regions: _Optional[_Iterable[str]] = ..., private_network: _Optional[bool] = ..., headers: _Optional[_Mapping[str, str]] = ..., egress_proxy: _Optional[str] = ..., tls: _Optional[_Union[ProviderTls, _Mapping]] = ..., sandbox: _Optional[_Union[Sandbox, _Mapping]] = ..., circuit_failures: _Optional[int] = ...) -> None: ...
 
 class ProviderKey(_message.Message):
     __slots__ = ("name", "value", "file")

@@ -137,8 +137,8 @@ def test_guessing_is_throttled_by_address_and_valid_keys_pass_from_there(gateway
         ("", "CHAT", 404, "model_not_found"),
         ("", "chat\n", 404, "model_not_found"),
         ("", "x" * 100_000, 404, "model_not_found"),
-        ("", "cheapest", 400, "not_supported_yet"),
-        ("", "chat:race", 400, "not_supported_yet"),
+        (NARROW, "cheapest", 403, "model_not_allowed"),
+        ("", "chat:race", 403, "model_not_allowed"),
     ],
 )
 def test_a_model_is_looked_up_exactly_and_only_for_who_may_call_it(

@@ -36,7 +36,7 @@ def test_a_snapshot_is_compiled_and_served() -> None:
     snapshot = holder.current()
     assert snapshot is not None
     assert snapshot.version == Version(1, 5)
-    assert [t.label for t in snapshot.routes["default"]["r"].node.plan(lambda: 0.0)] == ["p/m", "p/m"]
+    assert [t.label for t in snapshot.routes["default"]["r"].node.targets()] == ["p/m", "p/m"]
     (credential,) = snapshot.credentials.values()
     assert (credential.key.name, credential.key.allow) == ("k", ("*",))
     assert snapshot.providers["default"]["p"].keys[0].secret.text == "sk-1"
@@ -295,7 +295,7 @@ def test_a_model_whose_provider_is_not_sent_here_is_no_target() -> None:
         )
     )
     assert holder.snapshot is not None
-    assert [t.label for t in holder.snapshot.routes["default"]["r"].node.plan(lambda: 0.0)] == ["p/m"]
+    assert [t.label for t in holder.snapshot.routes["default"]["r"].node.targets()] == ["p/m"]
     assert "far" not in holder.snapshot.models["default"]
 
 

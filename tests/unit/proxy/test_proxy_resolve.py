@@ -10,7 +10,9 @@ from proxy.config.compile import Compiler, entry_name
 from proxy.config.model import Key, Route, Snapshot, Version
 from proxy.config.resolve import MAX_NAME_LENGTH, MAX_RESOLVED_PER_KEY, callable_names, resolve
 from proxy.errors import CallError
+from proxy.policy.nodes import targets_of
 from tests.unit.proxy import entries
+from tests.unit.proxy.asking import facts
 from tests.unit.proxy.entries import Entry
 
 
@@ -23,7 +25,7 @@ def key_of(snapshot: Snapshot, name: str) -> Key:
 
 
 def upstream(route: Route) -> list[str]:
-    return [target.label for target in route.node.plan(lambda: 0.0)]
+    return [target.label for target in targets_of(route.node.plan(facts()))]
 
 
 SHARED = [
@@ -65,7 +67,7 @@ def test_a_declared_model_is_found_by_its_upstream_name_with_its_own_settings() 
     declared = entries.model("nice-name", "own", "acme", upstream_model="vendor/big-1", discount="0.5")
     snapshot = snapshot_of(*GROUND, declared)
     route = resolve(snapshot, key_of(snapshot, "all-allowed"), "own/vendor/big-1")
-    (target,) = route.node.plan(lambda: 0.0)
+    (target,) = targets_of(route.node.plan(facts()))
     assert (target.model, target.discount_ppm) == ("nice-name", 500_000)
 
 
@@ -75,7 +77,7 @@ def test_a_tenant_s_own_provider_comes_before_a_shared_one() -> None:
         entries.provider("p", "*", base_url="https://shared.example/v1"),
         entries.key("k", "acme", allow=["*"]),
     )
-    (target,) = resolve(snapshot, key_of(snapshot, "k"), "p/m").node.plan(lambda: 0.0)
+    (target,) = targets_of(resolve(snapshot, key_of(snapshot, "k"), "p/m").node.plan(facts()))
     assert target.provider.base_url == "https://own.example/v1"
 
 
@@ -147,10 +149,39 @@ def test_what_is_nowhere_is_not_found(name: str) -> None:
     assert refusal(snapshot_of(*GROUND), "all-allowed", name) == NOT_FOUND
 
 
-@pytest.mark.parametrize("name", ["cheapest", "fastest", "chat:cheapest", "chat:fastest", "chat:race"])
-def test_what_is_planned_is_refused_by_name(name: str) -> None:
+@pytest.mark.parametrize("name", ["cheapest", "fastest"])
+def test_a_built_in_route_chooses_among_all_that_the_key_may_call(name: str) -> None:
+    snapshot = snapshot_of(*GROUND)
+    route = resolve(snapshot, key_of(snapshot, "all-allowed"), name)
+    assert {target.label for target in route.node.targets()} == {"own/a", "all/b"}
+
+
+def test_a_built_in_route_must_be_allowed_by_its_name() -> None:
+    snapshot = snapshot_of(
+        *GROUND,
+        entries.key("routes-only", "acme"),
+        entries.key("some", "acme", allow=["own-a", "fastest"]),
+    )
+    assert refusal(snapshot, "routes-only", "cheapest") == NOT_ALLOWED
+    assert refusal(snapshot, "some", "cheapest") == NOT_ALLOWED
+    route = resolve(snapshot, key_of(snapshot, "some"), "fastest")
+    assert {target.label for target in route.node.targets()} == {"own/a"}
+
+
+@pytest.mark.parametrize("strategy", ["cheapest", "fastest", "race"])
+def test_a_suffix_is_taken_where_the_route_names_it(strategy: str) -> None:
+    chat = entries.route("chat", "own-a", "acme")
+    chat.route.client_strategies.append(strategy)
+    snapshot = snapshot_of(*GROUND, chat)
+    route = resolve(snapshot, key_of(snapshot, "all-allowed"), f"chat:{strategy}")
+    assert [target.label for target in route.node.targets()] == ["own/a"]
+    assert route.name == f"chat:{strategy}"
+
+
+@pytest.mark.parametrize("name", ["chat:cheapest", "chat:fastest", "chat:race", "own-a:race"])
+def test_a_suffix_that_the_route_does_not_name_is_refused(name: str) -> None:
     snapshot = snapshot_of(*GROUND, entries.route("chat", "own-a", "acme"))
-    assert refusal(snapshot, "all-allowed", name) == (400, "not_supported_yet")
+    assert refusal(snapshot, "all-allowed", name) == NOT_ALLOWED
 
 
 def test_a_disabled_route_answers_nothing_and_says_so() -> None:

@@ -1,0 +1,58 @@
+"""What can be said of a policy's choosing nodes by themselves: cheapest, fastest, race."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+from headgate.rules.errors import Path, Problem
+from headgate.rules.names import did_you_mean
+from headgate.rules.units import parse_decimal, parse_duration_ns
+
+STRATEGIES = ("cheapest", "fastest", "race")
+MEASURES = ("first_token", "throughput", "total")
+# Each that runs is paid for: more at once is a mistake.
+MAX_WIDTH = 8
+MAX_STAGGER_NS = 60 * 10**9
+
+
+def choice_problems(path: Path, kind: str, node: Any) -> Iterator[Problem]:
+    """`node`: a Cheapest, Fastest or Race message; `path` ends with its kind."""
+    if not node.of:
+        yield Problem((*path, "of"), "names nothing to choose from")
+    if kind == "cheapest":
+        yield from _amount((*path, "max_usd_per_call"), node.max_usd_per_call)
+        quality = node.min_quality
+        if node.HasField("min_quality") and not (math.isfinite(quality) and 0 <= quality <= 1):
+            yield Problem((*path, "min_quality"), "must be from 0 to 1")
+    elif kind == "fastest":
+        if node.by and node.by not in MEASURES:
+            known = ", ".join(MEASURES)
+            hint = did_you_mean(node.by, MEASURES)
+            yield Problem((*path, "by"), f"unknown measure {node.by!r}{hint}; known are {known}")
+    else:
+        yield from _amount((*path, "max_usd"), node.max_usd)
+        if node.width and not 2 <= node.width <= MAX_WIDTH:
+            yield Problem((*path, "width"), f"must be from 2 to {MAX_WIDTH}")
+        if node.stagger and node.stagger != "auto":
+            yield from _stagger((*path, "stagger"), node.stagger)
+
+
+def _stagger(path: Path, text: str) -> Iterator[Problem]:
+    try:
+        nanoseconds = parse_duration_ns(text)
+    except ValueError as error:
+        yield Problem(path, f"{error}; or `auto`")
+        return
+    if not 0 <= nanoseconds <= MAX_STAGGER_NS:
+        yield Problem(path, "must be from 0s to 60s, or `auto`")
+
+
+def _amount(path: Path, text: str) -> Iterator[Problem]:
+    if not text:
+        return
+    try:
+        parse_decimal(text)
+    except ValueError as error:
+        yield Problem(path, str(error))

@@ -1,0 +1,162 @@
+"""Nodes that choose by figures: the cheapest, the fastest, and the race that does not choose at all."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from proxy.policy.estimates import key_of
+from proxy.policy.nodes import Heat, Node, Step, first_target
+
+if TYPE_CHECKING:
+    from proxy.config.model import Target
+    from proxy.policy.facts import Facts
+
+# The leader is left for one that is faster by this much: less is noise, and traffic must not flap.
+LEAD_RATIO = 0.8
+# A model that has not been measured for so long gets one call in fifty, so that a recovery is noticed.
+STALE_SECONDS = 5.0
+EXPLORE_SHARE = 0.02
+
+
+class Cheapest:
+    """By the expected cost of this request; what is too dear, unpriced or not good enough is left out."""
+
+    __slots__ = ("_nodes", "max_picousd", "min_quality")
+
+    def __init__(
+        self, nodes: Sequence[Node], *, max_picousd: int | None = None, min_quality: float | None = None
+    ) -> None:
+        self._nodes = tuple(nodes)
+        self.max_picousd = max_picousd
+        self.min_quality = min_quality
+
+    def plan(self, facts: Facts) -> Sequence[Step]:
+        priced: list[tuple[float, int, Sequence[Step]]] = []
+        for position, node in enumerate(self._nodes):
+            steps = node.plan(facts)
+            if not steps:
+                continue
+            target = first_target(steps)
+            if self.exclusion(target, facts):
+                continue
+            cost = facts.estimates.cost_picousd(facts, target)
+            # Unpriced ones come last: nobody knows that they are cheap.
+            priced.append((math.inf if cost is None else cost, position, steps))
+        priced.sort(key=lambda item: item[:2])
+        return [step for _, _, steps in priced for step in steps]
+
+    def exclusion(self, target: Target, facts: Facts) -> str:
+        if self.max_picousd is not None:
+            cost = facts.estimates.cost_picousd(facts, target)
+            if cost is None:
+                return "unpriced"
+            if cost > self.max_picousd:
+                return "over_price_ceiling"
+        if self.min_quality is not None:
+            quality = target.quality_for(facts.task)
+            if quality is None:
+                return "quality_unknown"
+            if quality < self.min_quality:
+                return "quality_too_low"
+        return ""
+
+    def targets(self) -> Iterator[Target]:
+        return itertools.chain.from_iterable(node.targets() for node in self._nodes)
+
+
+class Fastest:
+    """By measured speed, with a leader that keeps its place until it is clearly beaten."""
+
+    __slots__ = ("_leader", "_nodes", "by")
+
+    def __init__(self, nodes: Sequence[Node], *, by: str = "first_token") -> None:
+        self._nodes = tuple(nodes)
+        self.by = by
+        # Only a preference: a new snapshot, or another worker, may begin with another one.
+        self._leader: tuple[str, str, str] | None = None
+
+    def plan(self, facts: Facts) -> Sequence[Step]:
+        plans = [steps for node in self._nodes if (steps := node.plan(facts))]
+        if len(plans) < 2:
+            return plans[0] if plans else ()
+        estimates = facts.estimates
+        measured: list[tuple[float, int]] = []
+        for position, steps in enumerate(plans):
+            seconds = estimates.seconds(facts, first_target(steps), self.by)
+            # What was never measured is taken at its word once: it gets the next call.
+            measured.append((-1.0 if seconds is None else seconds, position))
+        measured.sort()
+        order = [position for _, position in measured]
+        self._keep_leader(measured, order, plans)
+        self._explore(facts, order, plans)
+        return [step for position in order for step in plans[position]]
+
+    def _keep_leader(
+        self, measured: list[tuple[float, int]], order: list[int], plans: list[Sequence[Step]]
+    ) -> None:
+        best_seconds = measured[0][0]
+        for seconds, position in measured:
+            if key_of(first_target(plans[position])) == self._leader:
+                if seconds >= 0 and best_seconds >= seconds * LEAD_RATIO:
+                    order.remove(position)
+                    order.insert(0, position)
+                    return
+                break
+        self._leader = key_of(first_target(plans[order[0]]))
+
+    def _explore(self, facts: Facts, order: list[int], plans: list[Sequence[Step]]) -> None:
+        """Now and then the one that was measured longest ago goes first, for this call alone."""
+        if facts.random() >= EXPLORE_SHARE:
+            return
+        ages = [(facts.estimates.age_seconds(first_target(plans[p])), p) for p in order[1:]]
+        age, position = max(ages)
+        if age > STALE_SECONDS:
+            order.remove(position)
+            order.insert(0, position)
+
+    def targets(self) -> Iterator[Target]:
+        return itertools.chain.from_iterable(node.targets() for node in self._nodes)
+
+
+class Race:
+    """Several at once; behind them, whoever did not start."""
+
+    __slots__ = ("_nodes", "max_picousd", "stagger_seconds", "width")
+
+    def __init__(
+        self,
+        nodes: Sequence[Node],
+        *,
+        stagger_seconds: float | None = 0.0,
+        width: int = 2,
+        max_picousd: int | None = None,
+    ) -> None:
+        self._nodes = tuple(nodes)
+        self.stagger_seconds = stagger_seconds
+        self.width = width
+        self.max_picousd = max_picousd
+
+    def plan(self, facts: Facts) -> Sequence[Step]:
+        plans = [steps for node in self._nodes if (steps := node.plan(facts))]
+        runners: list[Target] = []
+        rest: list[Step] = []
+        spent = 0
+        for steps in plans:
+            target = first_target(steps)
+            cost = facts.estimates.cost_picousd(facts, target) if self.max_picousd is not None else 0
+            dear = self.max_picousd is not None and (cost is None or spent + cost > self.max_picousd)
+            if len(runners) < self.width and target not in runners and not (dear and runners):
+                runners.append(target)
+                spent += cost or 0
+                rest += steps[1:]
+            else:
+                rest += steps
+        if len(runners) < 2:
+            return [*runners, *rest]
+        return [Heat(tuple(runners), self.stagger_seconds, self.max_picousd), *rest]
+
+    def targets(self) -> Iterator[Target]:
+        return itertools.chain.from_iterable(node.targets() for node in self._nodes)

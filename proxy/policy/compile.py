@@ -1,0 +1,107 @@
+"""From a policy as it was declared to nodes that plan: once per snapshot, never per call.
+
+Raises ValueError for what cannot be served; the snapshot is then refused with that reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any
+
+from headgate.rules.money import PICO_PER_USD
+from headgate.rules.names import SHARED_TENANT
+from headgate.rules.units import parse_duration_ns
+from headgate.v1 import policy_pb2
+from proxy.policy.choosing import Cheapest, Fastest, Race
+from proxy.policy.nodes import Fixed, Node, Weighted, fallback
+
+if TYPE_CHECKING:
+    from proxy.config.model import Target
+
+# Routes that refer to routes: deeper is a cycle, which the control plane refuses.
+MAX_ROUTE_DEPTH = 20
+DEFAULT_WIDTH = 2
+AUTO = "auto"
+LookUp = Callable[[Mapping[str, Mapping[str, Any]], str, str], Any]
+
+
+class PolicyCompiler:
+    """For one tenant. `entries`: everything in the snapshot, by (kind, tenant, name)."""
+
+    def __init__(
+        self,
+        tenant: str,
+        targets: Mapping[str, Mapping[str, Target]],
+        entries: Mapping[tuple[str, str, str], Any],
+        own_or_shared: LookUp,
+    ) -> None:
+        self._tenant = tenant
+        self._targets = targets
+        self._entries = entries
+        self._own_or_shared = own_or_shared
+
+    def node(self, policy: policy_pb2.Policy, routes: tuple[str, ...]) -> Node:
+        """`routes`: the names on the way here, to end at a cycle."""
+        which = policy.WhichOneof("node")
+        if which == "model":
+            return self._model(policy.model)
+        if which == "route":
+            return self._route(policy.route, routes)
+        if which == "fallback":
+            return fallback(self._all(policy.fallback.of, routes))
+        if which == "weighted":
+            return Weighted(
+                [
+                    (self.node(item.use, routes), item.weight if item.HasField("weight") else 1.0)
+                    for item in policy.weighted.of
+                ]
+            )
+        if which == "cheapest":
+            cheapest = policy.cheapest
+            return Cheapest(
+                self._all(cheapest.of, routes),
+                max_picousd=_picousd(cheapest.max_usd_per_call),
+                min_quality=cheapest.min_quality if cheapest.HasField("min_quality") else None,
+            )
+        if which == "fastest":
+            return Fastest(self._all(policy.fastest.of, routes), by=policy.fastest.by or "first_token")
+        if which == "race":
+            return self._race(policy.race, routes)
+        raise ValueError(f"policy node {which or 'nothing'!r} is not supported yet")
+
+    def _all(self, nodes: Sequence[policy_pb2.Policy], routes: tuple[str, ...]) -> list[Node]:
+        return [self.node(node, routes) for node in nodes]
+
+    def _model(self, name: str) -> Node:
+        target = self._own_or_shared(self._targets, self._tenant, name)
+        if target is not None:
+            return Fixed((target,))
+        known = [("model", tenant, name) in self._entries for tenant in (self._tenant, SHARED_TENANT)]
+        if any(known):
+            return Fixed(())  # its provider does not serve this region
+        raise ValueError(f"model {name!r} is not in this config")
+
+    def _route(self, name: str, routes: tuple[str, ...]) -> Node:
+        if name in routes or len(routes) > MAX_ROUTE_DEPTH:
+            raise ValueError(f"route {name!r} leads back to itself: {' → '.join((*routes, name))}")
+        for tenant in (self._tenant, SHARED_TENANT):
+            entry = self._entries.get(("route", tenant, name))
+            if entry is not None:
+                return Fixed(()) if entry.disabled else self.node(entry.route.policy, (*routes, name))
+        raise ValueError(f"route {name!r} is not in this config")
+
+    def _race(self, race: policy_pb2.Race, routes: tuple[str, ...]) -> Node:
+        stagger: float | None = None
+        if race.stagger != AUTO:
+            stagger = parse_duration_ns(race.stagger or "0ms") / 1e9
+        return Race(
+            self._all(race.of, routes),
+            stagger_seconds=stagger,
+            width=race.width or DEFAULT_WIDTH,
+            max_picousd=_picousd(race.max_usd),
+        )
+
+
+def _picousd(text: str) -> int | None:
+    return int(Decimal(text) * PICO_PER_USD) if text else None

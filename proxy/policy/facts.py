@@ -1,0 +1,158 @@
+"""What a policy may know of one request. Everything that costs something is worked out when first asked for.
+
+Counts of input are estimates: what decides is which of two models is cheaper, and both get the same one.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from proxy.config.model import Key
+    from proxy.dialects.asked import Asked
+    from proxy.policy.estimates import Estimates
+
+# Bytes of JSON per token: English prose in messages is near 4.
+BYTES_PER_TOKEN = 4
+# A long run of base64 is a picture or a document, and not text.
+_BLOB = re.compile(rb'"(?:data:[a-z0-9.+/-]*;base64,)?[A-Za-z0-9+/=]{2000,}"')
+_BLOB_TOKENS = 1_500
+_BLOB_SEARCH_BYTES = 8_000
+# A name in quotes cannot stand inside a text: its quotes would be escaped there.
+_IMAGES = (b'"image_url"', b'"input_image"', b'"image"')
+_AUDIO = (b'"input_audio"',)
+
+
+class Facts:
+    """`random` is a number in [0, 1) each time; `now`: Unix seconds."""
+
+    __slots__ = (
+        "_asked",
+        "_input_tokens",
+        "_needs",
+        "estimates",
+        "key",
+        "metadata",
+        "now",
+        "random",
+        "region",
+        "route",
+        "session",
+        "task",
+        "user",
+    )
+
+    def __init__(
+        self,
+        asked: Asked,
+        *,
+        route: str,
+        key: Key,
+        region: str,
+        random: Callable[[], float],
+        estimates: Estimates,
+        task: str = "",
+        session: str = "",
+        user: str = "",
+        metadata: Mapping[str, str] | None = None,
+        now: float | None = None,
+    ) -> None:
+        self._asked = asked
+        self.route = route
+        self.key = key
+        self.region = region
+        self.random = random
+        self.estimates = estimates
+        self.task = task
+        self.session = session
+        self.user = user
+        self.metadata = metadata or {}
+        self.now = time.time() if now is None else now
+        self._input_tokens = -1
+        self._needs: frozenset[str] | None = None
+
+    @property
+    def stream(self) -> bool:
+        return self._asked.stream
+
+    @property
+    def body(self) -> bytes:
+        return self._asked.body
+
+    @property
+    def input_tokens(self) -> int:
+        """Text by its bytes, each picture or document at a flat rate."""
+        if self._input_tokens < 0:
+            body = self._asked.body
+            size, blobs = len(body), 0
+            if size > _BLOB_SEARCH_BYTES:
+                for match in _BLOB.finditer(body):
+                    size -= match.end() - match.start()
+                    blobs += 1
+            self._input_tokens = size // BYTES_PER_TOKEN + blobs * _BLOB_TOKENS
+        return self._input_tokens
+
+    @property
+    def max_tokens(self) -> int:
+        """The client's limit on the answer; 0: none."""
+        document = self._asked.document
+        for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
+            value = document.get(name)
+            if value.__class__ is int:
+                return int(value)
+        return 0
+
+    @property
+    def needs(self) -> frozenset[str]:
+        """Capabilities, by the words of a manifest, without which the request cannot be answered."""
+        if self._needs is None:
+            document = self._asked.document
+            body = self._asked.body
+            found = set()
+            if document.get("tools") or document.get("functions"):
+                found.add("tools")
+            if any(name in body for name in _IMAGES):
+                found.add("vision")
+            if any(name in body for name in _AUDIO):
+                found.add("audio")
+            if self._output_format() == "json_schema":
+                found.add("json_schema")
+            self._needs = frozenset(found)
+        return self._needs
+
+    @property
+    def wants_json(self) -> bool:
+        return self._output_format() in ("json_schema", "json_object")
+
+    def _output_format(self) -> str:
+        """`response_format` of chat, `text.format` of Responses, `output_config.format` of Messages."""
+        document = self._asked.document
+        form: Any = document.get("response_format")
+        for outer in ("text", "output_config"):
+            if form is None and isinstance(document.get(outer), dict):
+                form = document[outer].get("format")
+        kind = form.get("type") if isinstance(form, dict) else None
+        return kind if isinstance(kind, str) else ""
+
+    def as_request(self) -> dict[str, Any]:
+        """`request` as the conditions of a policy see it (interface.md, section 2)."""
+        return {
+            "model": self._asked.model,
+            "task": self.task,
+            "session": self.session,
+            "user": self.user,
+            "metadata": dict(self.metadata),
+            "stream": self.stream,
+            "input_tokens": self.input_tokens,
+            "max_tokens": self.max_tokens,
+            "has_tools": "tools" in self.needs,
+            "has_images": "vision" in self.needs,
+            "wants_json": self.wants_json,
+            "key": self.key.name,
+            "tenant": self.key.tenant,
+            "region": self.region,
+            "hour": time.gmtime(self.now).tm_hour,
+        }
