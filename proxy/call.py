@@ -27,7 +27,7 @@ from proxy.logs import Log
 from proxy.metrics import Metrics
 from proxy.policy.estimates import Estimates
 from proxy.policy.facts import Facts
-from proxy.policy.nodes import Step, targets_of
+from proxy.policy.nodes import Step, targets_of, within
 from proxy.relay import left_out_text, relay_stream, whole_answer
 from proxy.settle import Settlement
 
@@ -112,9 +112,12 @@ class Calls:
             route = resolve(snapshot, key, asked.model)
             plan: Sequence[Step] | None = route.fixed_plan
             facts: Facts | None = None
-            if plan is None:
+            max_picousd = options.max_picousd if options is not None else None
+            if plan is None or max_picousd is not None:
                 facts = self._facts(key, route, asked, options)
                 plan = route.node.plan(facts)
+                if max_picousd is not None:
+                    plan = _affordable(plan, facts, max_picousd)
             total_seconds = route.timeouts.total_seconds
             if options is not None and options.timeout_seconds is not None:
                 total_seconds = min(total_seconds, options.timeout_seconds)
@@ -200,3 +203,17 @@ class Calls:
                 if left_out:
                     headers["x-headgate-left-out"] = left_out_text(left_out)
         return error_response(error, request, request_id.hex(), headers)
+
+
+def _affordable(plan: Sequence[Step], facts: Facts, max_picousd: int) -> Sequence[Step]:
+    """Raises CallError where the client's ceiling leaves nobody."""
+    found = within(plan, facts, max_picousd)
+    if plan and not found:
+        raise CallError(
+            400,
+            "no_capable_model",
+            f"No model of route {facts.route!r} is priced and expected to answer within the "
+            "'x-headgate-max-cost-usd' of this request: raise it, or lower `max_tokens`.",
+            "x-headgate-max-cost-usd",
+        )
+    return found

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 import orjson
 
+from headgate.rules.money import PICO_PER_USD
+from headgate.rules.units import parse_decimal
 from proxy.errors import CallError, invalid_request, not_supported_yet
 from proxy.http.request import Request
 
@@ -19,7 +21,6 @@ MAX_METADATA_ENTRIES = 16
 _LABELS = {"x-headgate-task": "task", "x-headgate-session": "session", "x-headgate-user": "user"}
 _PLANNED = (
     "x-headgate-cache",
-    "x-headgate-max-cost-usd",
     "x-headgate-prompt",
     "x-headgate-prompt-variables",
 )
@@ -35,6 +36,8 @@ class Options:
     user: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
     timeout_seconds: float | None = None
+    # What the answer may be expected to cost.
+    max_picousd: int | None = None
     inline_receipt: bool = False
 
 
@@ -64,6 +67,11 @@ def _read(options: Options, name: str, value: str) -> None:
         if not _MILLISECONDS.fullmatch(value) or not 0 < int(value) <= MAX_TIMEOUT_MS:
             raise _malformed(name, f"a whole number of milliseconds up to {MAX_TIMEOUT_MS}")
         options.timeout_seconds = int(value) / 1000
+    elif name == "x-headgate-max-cost-usd":
+        try:
+            options.max_picousd = int(parse_decimal(value) * PICO_PER_USD)
+        except ValueError:
+            raise _malformed(name, "a decimal number of dollars, zero or more, like 0.02") from None
     elif name == "x-headgate-receipt":
         if value != "inline":
             raise _malformed(name, "'inline'")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from proxy.policy.eligible import exclusion
@@ -119,6 +119,24 @@ def targets_of(steps: Sequence[Step]) -> list[Target]:
     found: list[Target] = []
     for step in steps:
         found += step.targets if isinstance(step, Heat) else (step,)
+    return found
+
+
+def within(steps: Sequence[Step], facts: Facts, max_picousd: int) -> list[Step]:
+    """The steps that are expected to cost no more, a race in all; what nobody can price is left out."""
+    found: list[Step] = []
+    for step in steps:
+        cheap: list[Target] = []
+        left = max_picousd
+        for target in step.targets if isinstance(step, Heat) else (step,):
+            cost = facts.estimates.cost_picousd(facts, target)
+            if cost is not None and cost <= left:
+                cheap.append(target)
+                left -= cost
+        if isinstance(step, Heat) and len(cheap) > 1:
+            found.append(replace(step, targets=tuple(cheap)))
+        else:
+            found += cheap
     return found
 
 

@@ -193,7 +193,9 @@ def test_a_model_is_looked_up_exactly_and_only_for_who_may_call_it(
         ("x-headgate-metadata", json.dumps({str(number): 1 for number in range(17)})),
         ("x-headgate-cache", "off"),
         ("x-headgate-prompt", "terse"),
-        ("x-headgate-max-cost-usd", "1"),
+        ("x-headgate-max-cost-usd", "-1"),
+        ("x-headgate-max-cost-usd", "1,50"),
+        ("x-headgate-max-cost-usd", "NaN"),
     ],
     ids=lambda text: text[:30].encode("ascii", "backslashreplace").decode(),
 )

@@ -13,7 +13,7 @@ from headgate.rules.money import ATTO_PER_USD_PER_MILLION, Price, Tokens
 from proxy.config.model import Target
 from proxy.policy.choosing import Cheapest
 from proxy.policy.estimates import CACHE_SECONDS, PRIOR_OUTPUT_TOKENS, Estimates
-from proxy.policy.nodes import Fixed, targets_of
+from proxy.policy.nodes import Fixed, Heat, targets_of, within
 from tests.unit.proxy.asking import Clock, chat, facts
 from tests.unit.proxy.targets import target
 
@@ -148,3 +148,22 @@ def test_a_floor_of_quality_leaves_out_what_is_worse_and_what_nobody_judged() ->
     assert [t.model for t in targets_of(node.plan(facts(task="code")))] == ["fair"]
     assert node.exclusion(unjudged, facts()) == "quality_unknown"
     assert node.exclusion(good, facts(task="code")) == "quality_too_low"
+
+
+def test_a_ceiling_leaves_out_what_is_dearer_or_unpriced_and_adds_up_what_races() -> None:
+    asked = facts(chat(max_tokens=100))
+    one, two, dear, unknown = (
+        priced("one", 0, 1),
+        priced("two", 0, 1),
+        priced("dear", 0, 2),
+        target("unknown"),
+    )
+    hundred_tokens = 100 * PICO_PER_TOKEN
+    assert within([dear, one, unknown], asked, hundred_tokens) == [one]
+    assert within([dear], asked, 2 * hundred_tokens) == [dear]
+    (heat,) = within([Heat((one, two))], asked, 2 * hundred_tokens)
+    assert isinstance(heat, Heat)
+    assert heat.targets == (one, two)
+    # What is left of a race by itself does not race.
+    assert within([Heat((one, two))], asked, 2 * hundred_tokens - 1) == [one]
+    assert within([Heat((one, two))], asked, hundred_tokens - 1) == []
