@@ -18,7 +18,8 @@ from proxy.config.model import ProviderKey, Target
 from proxy.dialects.bridge import Bridge, Whole
 from proxy.dialects.choose import bridge_for
 from proxy.dialects.neutral.request import Unsupported
-from proxy.errors import CallError, spool_is_full
+from proxy.errors import spool_is_full
+from proxy.exhausted import all_failed, resting, unsupported
 from proxy.ids import Ids
 from proxy.policy.estimates import Estimates
 from proxy.policy.health import Health
@@ -26,7 +27,7 @@ from proxy.policy.nodes import Heat, Step
 from proxy.racing import race
 from proxy.upstream.deadlines import Deadlines
 from proxy.upstream.exchange import Exchange
-from proxy.upstream.failure import AttemptFailed, reason_text
+from proxy.upstream.failure import AttemptFailed
 from proxy.upstream.requests import UpstreamRequests
 from proxy.usage.account import Account
 from proxy.usage.spool import SpoolFull
@@ -120,7 +121,7 @@ class Attempts:
             if failures and failures[-1][1].reason == usage_pb2.REASON_CONTEXT_LENGTH:
                 steps = deque(step for step in steps if _holds_more(step, failures[-1][0]))
                 later = [step for step in later if _holds_more(step, failures[-1][0])]
-        raise _all_failed(call, failures)
+        raise all_failed(call, failures)
 
     def broke_off(self, attempt: Attempt) -> None:
         """A stream that had begun did not come to its end."""
@@ -140,7 +141,7 @@ class Attempts:
         try:
             bridge = bridge_for(call.asked, target, call.request_id, hold_end=call.inline_receipt)
         except Unsupported as reason:
-            failures.append((target, _unsupported(target, reason)))
+            failures.append((target, unsupported(target, reason)))
             return None
         return await self._try_target(call, target, bridge, last, failures)
 
@@ -167,7 +168,7 @@ class Attempts:
             if resting_seconds > 0:
                 if not last_target or not self._may_wait(call, resting_seconds):
                     if not number:  # else the provider's own 429 stands there already
-                        failures.append((target, _resting(resting_seconds)))
+                        failures.append((target, resting(resting_seconds)))
                     return None
                 await asyncio.sleep(resting_seconds)
             attempt = await self._attempt(call, target, bridge, key)
@@ -182,7 +183,7 @@ class Attempts:
             if failure.reason == usage_pb2.REASON_CONTEXT_LENGTH:
                 return None
             if failure.fatal:
-                raise _all_failed(call, failures)
+                raise all_failed(call, failures)
             more_keys = len(target.provider.keys) > 1
             if failure.key_rejected or failure.status == 429:
                 if not more_keys and (failure.key_rejected or not last_target):
@@ -269,7 +270,7 @@ class Attempts:
         """One attempt whose body the caller sends: the request is out, the answer not yet awaited."""
         key, resting_seconds = self._choose_key(target)
         if resting_seconds > 0:
-            raise _all_failed(call, [(target, _resting(resting_seconds))])
+            raise all_failed(call, [(target, resting(resting_seconds))])
         attempt = self._begin(call, target, bridge, key)
         # Uploads take their time: what is due is the whole call.
         attempt.exchange.first_token_deadline = call.deadline
@@ -279,7 +280,7 @@ class Attempts:
             )
         except AttemptFailed as failure:
             attempt.failure = failure
-            raise _all_failed(call, [(target, failure)]) from None
+            raise all_failed(call, [(target, failure)]) from None
         return attempt
 
     def _again(self, stale: Exchange, bridge: Bridge) -> Exchange:
@@ -334,96 +335,7 @@ class Attempts:
         return seconds <= MAX_WAIT_SECONDS and time.monotonic() + seconds < call.deadline
 
 
-def _unsupported(target: Target, reason: Unsupported) -> AttemptFailed:
-    """The target was passed over: it cannot do what the request asks for."""
-    return AttemptFailed(
-        usage_pb2.REASON_INVALID_REQUEST,
-        message=f"{target.label} cannot answer this: {reason}.",
-        error={"param": reason.at},
-    )
-
-
 def _holds_more(step: Step, target: Target) -> bool:
     """Whether a longer prompt than this target's fits; what nobody declared may."""
     found = step.targets if isinstance(step, Heat) else (step,)
     return any(not t.context_window or t.context_window > target.context_window for t in found)
-
-
-def _kind_of(failure: AttemptFailed) -> str:
-    """The provider's word for the kind of error; by its status where it has none."""
-    word = failure.error.get("type")
-    if isinstance(word, str) and word and word != "upstream_error":
-        return word
-    return "rate_limit_error" if failure.status == 429 else "invalid_request_error"
-
-
-def _was_passed_over(failure: AttemptFailed) -> bool:
-    return failure.reason == usage_pb2.REASON_INVALID_REQUEST and failure.status == 0
-
-
-def _resting(seconds: float) -> AttemptFailed:
-    return AttemptFailed(
-        usage_pb2.REASON_KEYS_COOLING_DOWN,
-        429,
-        "The provider's rate limit is reached.",
-        error={"code": "rate_limit_exceeded", "type": "rate_limit_error"},
-        retry_after_seconds=seconds,
-    )
-
-
-def _all_failed(call: Call, failures: list[tuple[Target, AttemptFailed]]) -> CallError:
-    """What the client is told when no target answered: the last word of a provider, or 502 / 504.
-
-    `failures`: of the attempts and of targets that were passed over, in the order of the plan.
-    """
-    if not failures:
-        return CallError(
-            400,
-            "no_capable_model",
-            f"No model of {call.route.name!r} can answer: all are disabled, or serve other regions.",
-            "model",
-        )
-    # What a provider said counts before what none was asked.
-    asked = [pair for pair in failures if not _was_passed_over(pair[1])]
-    target, failure = (asked or failures)[-1]
-    tried = [
-        {"model": t.label, "reason": reason_text(f.reason), "status": f.status or None} for t, f in failures
-    ]
-    headers = {"x-should-retry": "false"}
-    if failure.retry_after_seconds is not None and (failure.status == 429 or failure.status >= 500):
-        headers["retry-after"] = str(max(1, round(failure.retry_after_seconds)))
-    if failure.key_rejected:
-        return CallError(
-            502,
-            "provider_key_rejected",
-            f"Provider {target.provider.name!r} refused the key that Headgate holds for it "
-            f"({failure.status}). An administrator can replace it with 'headgate provider set-key'.",
-            kind="upstream_error",
-            headers=headers,
-            extra={"attempts": tried},
-        )
-    if _was_passed_over(failure):
-        # No provider was asked: the request has something that this target has no word for.
-        param = str(failure.error.get("param") or "model")
-        return CallError(
-            400, "no_capable_model", failure.message, param, headers=headers, extra={"attempts": tried}
-        )
-    if 400 <= failure.status < 500:
-        error = failure.error
-        return CallError(
-            failure.status,
-            str(error.get("code") or reason_text(failure.reason)),
-            failure.message,
-            kind=_kind_of(failure),
-            headers=headers,
-            extra={**error, "type": _kind_of(failure), "attempts": tried},
-        )
-    timeout = failure.outcome == usage_pb2.OUTCOME_TIMEOUT
-    return CallError(
-        504 if timeout else 502,
-        "upstream_timeout" if timeout else "upstream_error",
-        f"{target.label}: {failure.message or reason_text(failure.reason)}",
-        kind="upstream_error",
-        headers=headers,
-        extra={"attempts": tried},
-    )

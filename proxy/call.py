@@ -84,10 +84,8 @@ class Calls:
         ids: Ids,
         random: Callable[[], float],
         estimates: Estimates,
-        region: str,
     ) -> None:
         self._estimates = estimates
-        self._region = region
         self._snapshot = snapshot
         self._authenticator = authenticator
         self._attempts = attempts
@@ -114,7 +112,7 @@ class Calls:
             facts: Facts | None = None
             max_picousd = options.max_picousd if options is not None else None
             if plan is None or max_picousd is not None:
-                facts = self._facts(key, route, asked, options)
+                facts = self._facts(route, asked, options)
                 plan = route.node.plan(facts)
                 if max_picousd is not None:
                     plan = _affordable(plan, facts, max_picousd)
@@ -156,18 +154,13 @@ class Calls:
         finally:
             self._metrics.inflight -= 1
 
-    def _facts(self, key: Key, route: Route, asked: Asked, options: Options | None) -> Facts:
+    def _facts(self, route: Route, asked: Asked, options: Options | None) -> Facts:
         return Facts(
             asked,
             route=route.name,
-            key=key,
-            region=self._region,
             random=self._random,
             estimates=self._estimates,
             task=(options.task if options is not None else "") or route.task,
-            session=options.session if options is not None else "",
-            user=(options.user if options is not None else "") or asked.user,
-            metadata=dict(key.metadata + (options.metadata if options is not None else ())),
         )
 
     @staticmethod

@@ -87,7 +87,6 @@ class Worker:
             ids=ids,
             random=random.random,
             estimates=estimates,
-            region=settings.region,
         )
         passthrough = PassthroughCalls(
             authenticate=calls.authenticate,

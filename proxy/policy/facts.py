@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from proxy.config.model import Key
     from proxy.dialects.asked import Asked
     from proxy.policy.estimates import Estimates
 
@@ -34,15 +33,10 @@ class Facts:
         "_input_tokens",
         "_needs",
         "estimates",
-        "key",
-        "metadata",
         "now",
         "random",
-        "region",
         "route",
-        "session",
         "task",
-        "user",
     )
 
     def __init__(
@@ -50,26 +44,16 @@ class Facts:
         asked: Asked,
         *,
         route: str,
-        key: Key,
-        region: str,
         random: Callable[[], float],
         estimates: Estimates,
         task: str = "",
-        session: str = "",
-        user: str = "",
-        metadata: Mapping[str, str] | None = None,
         now: float | None = None,
     ) -> None:
         self._asked = asked
         self.route = route
-        self.key = key
-        self.region = region
         self.random = random
         self.estimates = estimates
         self.task = task
-        self.session = session
-        self.user = user
-        self.metadata = metadata or {}
         self.now = time.time() if now is None else now
         self._input_tokens = -1
         self._needs: frozenset[str] | None = None
@@ -136,23 +120,3 @@ class Facts:
                 form = document[outer].get("format")
         kind = form.get("type") if isinstance(form, dict) else None
         return kind if isinstance(kind, str) else ""
-
-    def as_request(self) -> dict[str, Any]:
-        """`request` as the conditions of a policy see it (interface.md, section 2)."""
-        return {
-            "model": self._asked.model,
-            "task": self.task,
-            "session": self.session,
-            "user": self.user,
-            "metadata": dict(self.metadata),
-            "stream": self.stream,
-            "input_tokens": self.input_tokens,
-            "max_tokens": self.max_tokens,
-            "has_tools": "tools" in self.needs,
-            "has_images": "vision" in self.needs,
-            "wants_json": self.wants_json,
-            "key": self.key.name,
-            "tenant": self.key.tenant,
-            "region": self.region,
-            "hour": time.gmtime(self.now).tm_hour,
-        }

@@ -7,7 +7,7 @@ is tried all the same. Rate limits rest a key (attempts.py) and say nothing abou
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -111,7 +111,7 @@ class Health:
             circuit.probed_at = 0.0
 
     def state(self, target: Target) -> str:
-        """The worst of its keys that is not the only one: what receipts and metrics show."""
+        """The worst of its keys that is not the only one: "degraded" where they differ."""
         now = self._clock()
         base = key_of(target)
         names = [key.name for key in target.provider.keys] or [""]
@@ -119,7 +119,3 @@ class Health:
         if len(states) == 1 and sum((base, name) in self._circuits for name in names) == len(names):
             return states.pop()
         return "closed" if not states else "degraded" if states != {"closed"} else "closed"
-
-    def circuits(self) -> Iterable[tuple[CircuitKey, str]]:
-        now = self._clock()
-        return [(key, circuit.state(now)) for key, circuit in self._circuits.items()]

@@ -102,7 +102,6 @@ class MessagesStreamWriter:
     """Implements Sink; events are appended to `out`."""
 
     __slots__ = (
-        "_begun",
         "_call_blocks",
         "_call_texts",
         "_carried",
@@ -120,7 +119,6 @@ class MessagesStreamWriter:
     def __init__(self, *, id: str, estimated_input: int) -> None:
         self.out: list[bytes] = []
         self._id = id
-        self._begun = False
         # Blocks begun so far.
         self._index = 0
         # The text or thinking block that is open.
@@ -136,7 +134,6 @@ class MessagesStreamWriter:
         self._tier = ""
 
     def begin(self, id: str, model: str) -> None:
-        self._begun = True
         message: dict[str, Any] = {
             "id": id or self._id,
             "type": "message",

@@ -126,9 +126,5 @@ class Answer:
     def end(self) -> None: ...
 
     @property
-    def whole_text(self) -> str:
-        return "".join(p.text for p in self.parts if isinstance(p, SaidText) and not p.refusal)
-
-    @property
     def calls(self) -> list[SaidCall]:
         return [part for part in self.parts if isinstance(part, SaidCall)]

@@ -6,12 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from proxy.config.model import Key
 from proxy.dialects.asked import Asked, parse_request
 from proxy.policy.estimates import Estimates
 from proxy.policy.facts import Facts
-
-KEY = Key("k", "default", None, (), (), disabled=False)
 
 
 class Clock:
@@ -44,8 +41,6 @@ def facts(
     return Facts(
         asked or chat(),
         route=route,
-        key=KEY,
-        region="eu",
         random=random,
         estimates=estimates or Estimates(Clock()),
         task=task,
