@@ -13,17 +13,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from headgate.policy.estimates import Estimates
+from headgate.policy.facts import prefix_of
+from headgate.policy.nodes import Heat, targets_of
 from headgate.v1 import usage_pb2
-from proxy.config.model import ProviderKey, Target
+from proxy.config.model import ProviderKey, Step, Target
 from proxy.dialects.bridge import Bridge, Whole
 from proxy.dialects.choose import bridge_for
 from proxy.dialects.neutral.request import Unsupported
 from proxy.errors import spool_is_full
 from proxy.exhausted import all_failed, resting, unsupported
 from proxy.ids import Ids
-from proxy.policy.estimates import Estimates
 from proxy.policy.health import Health
-from proxy.policy.nodes import Heat, Step
 from proxy.racing import race
 from proxy.upstream.deadlines import Deadlines
 from proxy.upstream.exchange import Exchange
@@ -106,9 +107,10 @@ class Attempts:
             else:
                 second_round = False
             step = steps.popleft()
-            if call.attempts and time.monotonic() >= call.deadline:
-                break  # the time of the call is up: what another target answered would come too late
+            if call.attempts and not self._in_time(call, step):
+                continue
             if not second_round and (steps or later) and not self._passes(step):
+                call.excluded += [(target.model, "circuit_open") for target in targets_of((step,))]
                 later.append(step)
                 continue
             last = not steps and not later
@@ -128,15 +130,29 @@ class Attempts:
         if attempt.failure is not None and attempt.failure.against_model:
             self._health.failed(attempt.target, attempt.provider_key)
 
+    def _in_time(self, call: Call, step: Step) -> bool:
+        """Whether an answer can still come before the call's time is up, as far as one can know."""
+        left = call.deadline - time.monotonic()
+        if left <= 0:
+            return False
+        late = [
+            target
+            for target in targets_of((step,))
+            if (learned := self._estimates.learned(target)) is not None and learned.first_token_seconds > left
+        ]
+        if len(late) < len(targets_of((step,))):
+            return True
+        call.excluded += [(target.model, "too_slow_for_deadline") for target in late]
+        return False
+
     def _passes(self, step: Step) -> bool:
-        targets = step.targets if isinstance(step, Heat) else (step,)
-        return any(self._health.passes(target) for target in targets)
+        return any(self._health.passes(target) for target in targets_of((step,)))
 
     async def _step(
         self, call: Call, target: Target, last: bool, failures: list[tuple[Target, AttemptFailed]]
     ) -> Attempt | None:
         """One target, as far as it can be asked at all."""
-        if target.disabled or target.provider.disabled:
+        if not may_ask(call, target):
             return None
         try:
             bridge = bridge_for(call.asked, target, call.request_id, hold_end=call.inline_receipt)
@@ -146,7 +162,7 @@ class Attempts:
         return await self._try_target(call, target, bridge, last, failures)
 
     async def _race(
-        self, call: Call, heat: Heat, failures: list[tuple[Target, AttemptFailed]]
+        self, call: Call, heat: Heat[Target], failures: list[tuple[Target, AttemptFailed]]
     ) -> Attempt | None:
         async def run(target: Target) -> Attempt | None:
             return await self._step(call, target, False, failures)
@@ -263,7 +279,7 @@ class Attempts:
         call.attempts.append(attempt)
         self._deadlines.add(exchange)
         self._health.tried(target, key)
-        self._estimates.sent(target, call.asked.body)
+        self._estimates.sent(target, prefix_of(call.asked.body))
         return attempt
 
     async def native(self, call: Call, target: Target, bridge: Bridge, head: bytes) -> Attempt:
@@ -333,6 +349,13 @@ class Attempts:
 
     def _may_wait(self, call: Call, seconds: float) -> bool:
         return seconds <= MAX_WAIT_SECONDS and time.monotonic() + seconds < call.deadline
+
+
+def may_ask(call: Call, target: Target) -> bool:
+    """The last word before anything leaves: a plan that was made wrongly must not take a prompt abroad."""
+    provider = target.provider
+    residency = call.key.residency
+    return not (target.disabled or provider.disabled or (residency and provider.region not in residency))
 
 
 def _holds_more(step: Step, target: Target) -> bool:

@@ -12,9 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from headgate.policy.estimates import Estimates
+from headgate.policy.facts import Facts, RequestFacts
+from headgate.policy.nodes import targets_of, within
 from proxy.attempts import Attempt, Attempts
 from proxy.auth import Authenticator
-from proxy.config.model import Key, Route, Snapshot
+from proxy.config.model import Key, Route, Snapshot, Step
 from proxy.config.resolve import resolve
 from proxy.dialects.asked import COUNTING, Asked
 from proxy.errors import CallError, internal, spool_is_full, unavailable
@@ -25,12 +28,10 @@ from proxy.http.responses import Raw, Streamed, error_response, json_response
 from proxy.ids import Ids
 from proxy.logs import Log
 from proxy.metrics import Metrics
-from proxy.policy.estimates import Estimates
-from proxy.policy.facts import Facts
-from proxy.policy.nodes import Step, targets_of, within
 from proxy.relay import left_out_text, relay_stream, whole_answer
 from proxy.settle import Settlement
 
+_NOTHING_SAID = Options()
 # How long a client is asked to wait when we cannot serve yet.
 RETRY_AFTER_SECONDS = 2
 
@@ -52,6 +53,8 @@ class Call:
     deadline: float
     # What its policy was told; None where nothing depended on it.
     facts: Facts | None = None
+    # (model, reason) of who was not asked, or only after the others.
+    excluded: list[tuple[str, str]] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     # Serialised final records, in order.
     records: list[bytes] = field(default_factory=list)
@@ -84,7 +87,9 @@ class Calls:
         ids: Ids,
         random: Callable[[], float],
         estimates: Estimates,
+        region: str,
     ) -> None:
+        self._region = region
         self._estimates = estimates
         self._snapshot = snapshot
         self._authenticator = authenticator
@@ -111,8 +116,8 @@ class Calls:
             plan: Sequence[Step] | None = route.fixed_plan
             facts: Facts | None = None
             max_picousd = options.max_picousd if options is not None else None
-            if plan is None or max_picousd is not None:
-                facts = self._facts(route, asked, options)
+            if plan is None or max_picousd is not None or key.residency:
+                facts = self._facts(key, route, asked, options)
                 plan = route.node.plan(facts)
                 if max_picousd is not None:
                     plan = _affordable(plan, facts, max_picousd)
@@ -130,6 +135,7 @@ class Calls:
                 options,
                 started_at + total_seconds,
                 facts,
+                facts.excluded if facts is not None else [],
             )
             if operation in COUNTING and (estimate := self._estimate(asked, plan)) is not None:
                 return json_response(estimate, request_id.hex())
@@ -154,13 +160,22 @@ class Calls:
         finally:
             self._metrics.inflight -= 1
 
-    def _facts(self, route: Route, asked: Asked, options: Options | None) -> Facts:
-        return Facts(
+    def _facts(self, key: Key, route: Route, asked: Asked, options: Options | None) -> Facts:
+        said = options or _NOTHING_SAID
+        return RequestFacts(
             asked,
             route=route.name,
             random=self._random,
             estimates=self._estimates,
-            task=(options.task if options is not None else "") or route.task,
+            task=said.task or route.task,
+            model=asked.model,
+            tenant=key.tenant,
+            key=key.name,
+            region=self._region,
+            residency=key.residency,
+            user=said.user or asked.user,
+            session=said.session,
+            metadata=key.metadata + said.metadata,
         )
 
     @staticmethod

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from proxy.call import Call
 
 
+# Models of which an error message says why they were left out.
+MAX_NAMED = 10
+
+
 def unsupported(target: Target, reason: Unsupported) -> AttemptFailed:
     """The target was passed over: it cannot do what the request asks for."""
     return AttemptFailed(
@@ -46,8 +50,9 @@ def all_failed(call: Call, failures: list[tuple[Target, AttemptFailed]]) -> Call
         return CallError(
             400,
             "no_capable_model",
-            f"No model of {call.route.name!r} can answer: all are disabled, or serve other regions.",
+            f"No model of {call.route.name!r} can answer this request{_who_and_why(call)}.",
             "model",
+            extra={"excluded": [{"model": m, "reason": r} for m, r in dict.fromkeys(call.excluded)]},
         )
     # What a provider said counts before what none was asked.
     asked = [pair for pair in failures if not _was_passed_over(pair[1])]
@@ -93,6 +98,14 @@ def all_failed(call: Call, failures: list[tuple[Target, AttemptFailed]]) -> Call
         headers=headers,
         extra={"attempts": tried},
     )
+
+
+def _who_and_why(call: Call) -> str:
+    if not call.excluded:
+        return ": its policy names none for it"
+    said = [f"{model} ({reason})" for model, reason in dict.fromkeys(call.excluded)]
+    more = f" and {len(said) - MAX_NAMED} more" if len(said) > MAX_NAMED else ""
+    return f": {', '.join(said[:MAX_NAMED])}{more}"
 
 
 def _kind_of(failure: AttemptFailed) -> str:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
 
+from headgate.policy.nodes import Fixed
 from headgate.rules.money import Tokens
 from headgate.v1 import usage_pb2
 from proxy.attempts import Attempt, Attempts
@@ -28,7 +29,6 @@ from proxy.errors import CallError, invalid_request, model_not_allowed, model_no
 from proxy.http.request import Request
 from proxy.http.responses import Raw, Streamed, status_line
 from proxy.metrics import Metrics
-from proxy.policy.nodes import Fixed
 from proxy.relay import ClientStream
 from proxy.settle import PASSTHROUGH, Settlement
 from proxy.upstream.connection import Connection
@@ -218,6 +218,13 @@ def permitted(snapshot: Snapshot, key: Key, request: Request) -> tuple[Provider,
         raise model_not_allowed(f"{name} {request.method} {path}")
     if provider is None or provider.disabled or not provider.base_url or provider.kind.name == "sandbox":
         raise model_not_found(name)
+    if key.residency and provider.region not in key.residency:
+        raise CallError(
+            403,
+            "model_not_allowed",
+            f"Provider {name!r} is outside the regions in which the calls of tenant {key.tenant!r} stay.",
+            kind="permission_error",
+        )
     return provider, f"{path}?{request.query}" if request.query else path
 
 

@@ -16,11 +16,11 @@ import orjson
 from proxy.errors import CallError
 
 if TYPE_CHECKING:
+    from headgate.policy.estimates import Estimates
+    from headgate.policy.nodes import Heat
     from proxy.attempts import Attempt
     from proxy.call import Call
     from proxy.config.model import Target
-    from proxy.policy.estimates import Estimates
-    from proxy.policy.nodes import Heat
     from proxy.settle import Settlement
 
 # `stagger: auto`, before a model was ever measured.
@@ -30,7 +30,7 @@ Run = Callable[["Target"], Awaitable["Attempt | None"]]
 
 
 async def race(
-    call: Call, heat: Heat, run: Run, settlement: Settlement, estimates: Estimates
+    call: Call, heat: Heat[Target], run: Run, settlement: Settlement, estimates: Estimates
 ) -> Attempt | None:
     """The winner's attempt; None when nobody answered. `run` makes one target's attempts.
 
@@ -86,7 +86,7 @@ def _result(task: asyncio.Task[Attempt | None]) -> Attempt | None:
         return None
 
 
-def _stagger(heat: Heat, latest: Target, estimates: Estimates) -> float:
+def _stagger(heat: Heat[Target], latest: Target, estimates: Estimates) -> float:
     if heat.stagger_seconds is not None:
         return heat.stagger_seconds
     learned = estimates.learned(latest)

@@ -6,7 +6,7 @@ on the call path, and the older half is dropped as a whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from headgate.rules.money import usd_text
@@ -16,6 +16,8 @@ from proxy.upstream.failure import reason_text
 KEEP_SECONDS = 600
 # Per generation; about 400 bytes each.
 MAX_PER_GENERATION = 20_000
+# Serialised records, and who was left out.
+_Kept = tuple[list[bytes], list[tuple[str, str]]]
 
 
 class Receipts:
@@ -23,29 +25,35 @@ class Receipts:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._young: dict[bytes, list[bytes]] = {}
-        self._old: dict[bytes, list[bytes]] = {}
+        self._young: dict[bytes, _Kept] = {}
+        self._old: dict[bytes, _Kept] = {}
         self._turned_at = clock()
 
-    def add(self, request_id: bytes, records: list[bytes]) -> None:
+    def add(self, request_id: bytes, records: list[bytes], excluded: list[tuple[str, str]]) -> None:
         young = self._young
         if len(young) >= MAX_PER_GENERATION or self._clock() - self._turned_at > KEEP_SECONDS:
             self._old, self._young = young, {}
             self._turned_at = self._clock()
             young = self._young
-        young[request_id] = records
+        young[request_id] = records, excluded
 
     def get(self, request_id: bytes, tenant: str, key: str) -> dict[str, Any] | None:
         """The receipt; None if there is none, or if it is somebody else's."""
-        records = self._young.get(request_id) or self._old.get(request_id)
-        if records is None:
+        kept = self._young.get(request_id) or self._old.get(request_id)
+        if kept is None:
             return None
-        receipt = document([usage_pb2.UsageRecord.FromString(record) for record in records])
+        records, excluded = kept
+        receipt = document([usage_pb2.UsageRecord.FromString(record) for record in records], excluded)
         return receipt if (receipt["tenant"], receipt["key"]) == (tenant, key) else None
 
 
-def document(records: list[usage_pb2.UsageRecord]) -> dict[str, Any]:
-    """A receipt as clients see it. Money is a decimal string, or null where something is unpriced."""
+def document(
+    records: list[usage_pb2.UsageRecord], excluded: Sequence[tuple[str, str]] = ()
+) -> dict[str, Any]:
+    """A receipt as clients see it. Money is a decimal string, or null where something is unpriced.
+
+    `excluded`: (model, reason) of those that were not asked, or only after the others.
+    """
     last = records[-1]
     costs = [record.cost_picousd if record.HasField("cost_picousd") else None for record in records]
     known = [cost for cost in costs if cost is not None]
@@ -62,6 +70,7 @@ def document(records: list[usage_pb2.UsageRecord]) -> dict[str, Any]:
         **_tokens(last),
         "cache": "off",
         "attempts": [_attempt(record) for record in records],
+        "excluded": [{"model": model, "reason": reason} for model, reason in dict.fromkeys(excluded)],
     }
 
 

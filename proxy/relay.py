@@ -161,7 +161,7 @@ def _cut_error(call: Call, attempt: Attempt) -> dict[str, object]:
 
 
 def _receipt(call: Call) -> dict[str, Any]:
-    return document([usage_pb2.UsageRecord.FromString(record) for record in call.records])
+    return document([usage_pb2.UsageRecord.FromString(record) for record in call.records], call.excluded)
 
 
 def _with_receipt(body: bytes, receipt: dict[str, Any]) -> bytes:

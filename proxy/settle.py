@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from headgate.policy.estimates import Estimates
 from headgate.rules.money import Tokens, cost_picousd, usd_text
 from headgate.v1 import usage_pb2
 from proxy.config.model import ProviderKey, Target
@@ -17,7 +18,6 @@ from proxy.dialects.asked import COUNTING, GENERATING
 from proxy.dialects.bridge import MEDIA
 from proxy.dialects.chat.usage import estimated_tokens, reported_picousd
 from proxy.logs import Log
-from proxy.policy.estimates import Estimates
 from proxy.receipts import Receipts
 from proxy.upstream.failure import AttemptFailed
 from proxy.usage.account import Account, Accounts, Labels
@@ -182,13 +182,12 @@ class Settlement:
             self._estimates.answered(
                 call.route.name,
                 attempt.target,
-                call.asked.body,
                 tokens,
                 first_token_seconds=None if first is None else first - attempt.started_at,
                 seconds=now - attempt.started_at,
             )
         if final:
-            self._receipts.add(call.request_id, call.records)
+            self._receipts.add(call.request_id, call.records, call.excluded)
 
     def _count(
         self, call: Call, attempt: Attempt, tokens: Tokens, cost: int | None, now: float, client_status: int

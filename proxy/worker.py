@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from headgate.policy.estimates import Estimates
 from proxy.attempts import Attempts
 from proxy.auth import Authenticator
 from proxy.call import Calls
@@ -24,7 +25,6 @@ from proxy.ids import Ids
 from proxy.logs import Log
 from proxy.metrics import Metrics
 from proxy.passthrough import PassthroughCalls
-from proxy.policy.estimates import Estimates
 from proxy.policy.health import Health
 from proxy.receipts import Receipts
 from proxy.settings import Settings
@@ -87,6 +87,7 @@ class Worker:
             ids=ids,
             random=random.random,
             estimates=estimates,
+            region=settings.region,
         )
         passthrough = PassthroughCalls(
             authenticate=calls.authenticate,

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
-from control_plane.resources.validate_choice import STRATEGIES, choice_problems
+from control_plane.resources.validate_choice import STRATEGIES, case_problems, choice_problems
 from control_plane.resources.validate_provider import provider_problems
 from headgate.rules.errors import Path, Problem
 from headgate.rules.names import did_you_mean, is_name, name_problem
@@ -136,6 +136,8 @@ def _policy(spec: resources_pb2.Route) -> Iterator[Problem]:
                 yield Problem((*path, "weighted"), "needs at least one weight above zero")
         elif kind == "route" and not is_name(node.route):
             yield Problem((*path, "route"), name_problem(node.route) or "")
+        elif kind == "cases":
+            yield from case_problems((*path, kind), node.cases)
         elif kind in ("cheapest", "fastest", "race"):
             yield from choice_problems((*path, kind), kind, getattr(node, kind))
 
@@ -176,7 +178,14 @@ def _positive(path: Path, value: Duration, most_seconds: int | None = None) -> I
         yield Problem(path, f"must be at most {most_seconds} s")
 
 
+def _tenant(spec: resources_pb2.Tenant) -> Iterator[Problem]:
+    for index, region in enumerate(spec.residency):
+        if not is_name(region):
+            yield Problem(("residency", index), name_problem(region) or "")
+
+
 _CHECKS: dict[str, Callable[..., Iterator[Problem]]] = {
+    "tenant": _tenant,
     "provider": provider_problems,
     "model": _model,
     "route": _route,

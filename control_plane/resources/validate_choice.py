@@ -1,4 +1,4 @@
-"""What can be said of a policy's choosing nodes by themselves: cheapest, fastest, race."""
+"""What can be said of a policy's choosing nodes by themselves: cheapest, fastest, race, cases."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from headgate.policy.conditions import Condition
 from headgate.rules.errors import Path, Problem
 from headgate.rules.names import did_you_mean
 from headgate.rules.units import parse_decimal, parse_duration_ns
+from headgate.v1 import policy_pb2
 
 STRATEGIES = ("cheapest", "fastest", "race")
 MEASURES = ("first_token", "throughput", "total")
@@ -37,6 +39,21 @@ def choice_problems(path: Path, kind: str, node: Any) -> Iterator[Problem]:
             yield Problem((*path, "width"), f"must be from 2 to {MAX_WIDTH}")
         if node.stagger and node.stagger != "auto":
             yield from _stagger((*path, "stagger"), node.stagger)
+
+
+def case_problems(path: Path, cases: policy_pb2.Cases) -> Iterator[Problem]:
+    if not cases.of:
+        yield Problem(path, "names no case")
+    for index, case in enumerate(cases.of):
+        if not case.HasField("use"):
+            yield Problem((*path, index), "needs a `use`: what answers in this case")
+        if case.when:
+            try:
+                Condition(case.when)
+            except ValueError as error:
+                yield Problem((*path, index, "when"), str(error))
+        elif index + 1 < len(cases.of):
+            yield Problem((*path, index), "has no `when`, so that no case after it is ever reached")
 
 
 def _stagger(path: Path, text: str) -> Iterator[Problem]:

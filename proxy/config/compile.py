@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import ParamSpec, TypeVar
 
+from headgate.policy.compile import PolicyCompiler
+from headgate.policy.nodes import Fixed
 from headgate.rules.credentials import Secret
 from headgate.rules.money import DISCOUNT_UNIT, Price
 from headgate.rules.names import SHARED_TENANT
@@ -29,8 +31,6 @@ from proxy.config.model import (
     Timeouts,
     Version,
 )
-from proxy.policy.compile import PolicyCompiler
-from proxy.policy.nodes import Fixed
 from proxy.providers.kinds import KINDS
 
 P = ParamSpec("P")
@@ -92,7 +92,8 @@ class Compiler:
             route = _guarded(name, _route, name, entry, targets, entries)
             routes.setdefault(name[1], {})[name[2]] = route
 
-        keys, credentials = self._compile_keys(by_kind.get("key", ()))
+        residency = {name[2]: frozenset(e.tenant.residency) for name, e in by_kind.get("tenant", ())}
+        keys, credentials = self._compile_keys(by_kind.get("key", ()), residency)
         self._keys = keys
         self._provider_keys = provider_keys
         return Snapshot(
@@ -105,7 +106,9 @@ class Compiler:
         )
 
     def _compile_keys(
-        self, entries: Iterable[tuple[EntryName, config_pb2.ConfigEntry]]
+        self,
+        entries: Iterable[tuple[EntryName, config_pb2.ConfigEntry]],
+        residency: Mapping[str, frozenset[str]],
     ) -> tuple[
         dict[EntryName, tuple[config_pb2.ConfigEntry, Key, list[tuple[bytes, Credential]]]],
         dict[bytes, Credential],
@@ -115,11 +118,12 @@ class Compiler:
         for name, entry in entries:
             known = self._keys.get(name)
             if known is not None and known[0] is entry:
-                # What it resolved to belongs to the old snapshot.
-                key = replace(known[1], resolved={})
-                pairs = [(sha, replace(credential, key=key)) for sha, credential in known[2]]
+                key, pairs = known[1], known[2]
             else:
                 key, pairs = _guarded(name, _key, name, entry)
+            # What it resolved to, and where its tenant's calls may go, belong to one snapshot.
+            key = replace(key, resolved={}, residency=residency.get(name[1], frozenset()))
+            pairs = [(sha, replace(credential, key=key)) for sha, credential in pairs]
             compiled[name] = (entry, key, pairs)
             for sha, credential in pairs:
                 if sha in credentials:

@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 import orjson
 
+from headgate.policy import nodes
+from headgate.policy.nodes import Node, fixed_plan
 from headgate.rules.credentials import Secret
 from headgate.rules.money import Price
 from proxy.http.values import header_value
-from proxy.policy.nodes import Node, fixed_plan
 from proxy.providers.kinds import Kind
 
 # Errors in a row that open a model's circuit: a single one is bad luck, two may be.
@@ -126,6 +128,10 @@ class Target:
         return None if self.capabilities is None else capability in self.capabilities
 
 
+# What a policy gives: a target, or several that race.
+Step: TypeAlias = nodes.Step[Target]
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     connect_seconds: float = 5.0
@@ -139,7 +145,7 @@ class Route:
     """What an application sends as `model`: a declared route, or a model called directly."""
 
     name: str
-    node: Node
+    node: Node[Target]
     task: str = ""
     attempts_per_target: int = 2
     timeouts: Timeouts = Timeouts()
@@ -169,6 +175,8 @@ class Key:
     passthrough: tuple[tuple[str, str, str], ...]
     metadata: tuple[tuple[str, str], ...]
     disabled: bool
+    # Labels of the regions whose providers its tenant's calls may reach; empty: all.
+    residency: frozenset[str] = frozenset()
     resolved: dict[str, Route] = field(default_factory=dict)
 
 

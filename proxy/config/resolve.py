@@ -11,12 +11,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
+from headgate.policy.choosing import Cheapest, Fastest, Race
+from headgate.policy.nodes import Fixed, Node
 from headgate.rules.money import Price
 from headgate.rules.names import SHARED_TENANT
 from proxy.config.model import Key, Provider, Route, Snapshot, Target
 from proxy.errors import CallError, model_not_allowed, model_not_found
-from proxy.policy.choosing import Cheapest, Fastest, Race
-from proxy.policy.nodes import Fixed, Node
 
 STRATEGIES = ("cheapest", "fastest", "race")
 BUILT_IN = ("cheapest", "fastest")
@@ -85,7 +85,7 @@ def _with_strategy(snapshot: Snapshot, key: Key, name: str, base: str, strategy:
     return replace(route, name=name, node=chosen_by(strategy, targets))
 
 
-def chosen_by(strategy: str, targets: Sequence[Target]) -> Node:
+def chosen_by(strategy: str, targets: Sequence[Target]) -> Node[Target]:
     nodes = [Fixed((target,)) for target in targets]
     if strategy == "cheapest":
         return Cheapest(nodes)

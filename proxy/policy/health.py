@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from proxy.policy.estimates import TargetKey, key_of
+from headgate.policy.candidate import CandidateKey, key_of
 
 if TYPE_CHECKING:
     from proxy.config.model import ProviderKey, Target
@@ -28,7 +28,7 @@ MAX_OPEN_SECONDS = 20.0
 PROBE_SECONDS = 30.0
 MAX_CIRCUITS = 10_000
 
-CircuitKey = tuple[TargetKey, str]
+CircuitKey = tuple[CandidateKey, str]
 
 
 @dataclass(slots=True)

@@ -130,7 +130,7 @@ async def test_what_is_planned_is_refused_by_name(database: Secret) -> None:
     async with Replica.running(database) as replica:
         owner = await replica.owner()
         for resource in (
-            make("route", name="r", policy={"cases": [{"use": "mini"}]}),
+            make("route", name="r", policy={"semantic": {"else": "mini"}}),
             make("limit", name="l", usd=5),
         ):
             code, message = await refused(owner.apply(PROVIDER, MODEL, resource))

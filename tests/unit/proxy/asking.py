@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from headgate.policy.estimates import Estimates
+from headgate.policy.facts import Facts, RequestFacts
 from proxy.dialects.asked import Asked, parse_request
-from proxy.policy.estimates import Estimates
-from proxy.policy.facts import Facts
 
 
 class Clock:
@@ -37,12 +37,14 @@ def facts(
     estimates: Estimates | None = None,
     task: str = "",
     route: str = "r",
+    **who: Any,
 ) -> Facts:
-    return Facts(
+    return RequestFacts(
         asked or chat(),
         route=route,
         random=random,
         estimates=estimates or Estimates(Clock()),
         task=task,
         now=1_760_000_000.0,
+        **who,
     )

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from headgate.policy.nodes import targets_of
 from proxy.config.compile import Compiler, entry_name
 from proxy.config.model import Key, Route, Snapshot, Version
 from proxy.config.resolve import MAX_NAME_LENGTH, MAX_RESOLVED_PER_KEY, callable_names, resolve
 from proxy.errors import CallError
-from proxy.policy.nodes import targets_of
 from tests.unit.proxy import entries
 from tests.unit.proxy.asking import facts
 from tests.unit.proxy.entries import Entry

@@ -171,12 +171,12 @@ def test_a_policy_deeper_than_any_sense_is_refused() -> None:
 def test_what_is_planned_is_named_with_its_place() -> None:
     written = {
         "name": "r",
-        "policy": {"fallback": ["m", {"cases": [{"use": "a"}]}]},
+        "policy": {"fallback": ["m", {"semantic": {"else": "a"}}]},
         "cache": {"mode": "exact"},
         "guards": ["g"],
     }
     found = {path_text(p.path) for p in planned_problems(parse(resources_pb2.Route, written))}
-    assert found == {"policy.fallback[1].cases", "cache", "guards"}
+    assert found == {"policy.fallback[1].semantic", "cache", "guards"}
     assert [str(p) for p in planned_problems(parse(resources_pb2.Limit, {"name": "l"}), ("limits", 0))] == [
         "limits[0]: limits are not supported yet"
     ]

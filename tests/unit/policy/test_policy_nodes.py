@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from headgate.policy.choosing import Race
+from headgate.policy.eligible import exclusion
+from headgate.policy.nodes import Fallback, Fixed, Heat, Node, Weighted, fallback, targets_of
 from proxy.config.model import Target
-from proxy.policy.choosing import Race
-from proxy.policy.eligible import exclusion
-from proxy.policy.nodes import Fallback, Fixed, Heat, Weighted, fallback, targets_of
 from tests.unit.proxy.asking import chat, facts
 from tests.unit.proxy.targets import target
 
@@ -21,19 +21,22 @@ IMAGE = [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}
 SCHEMA = {"type": "json_schema", "json_schema": {"name": "n", "schema": {}}}
 
 
+CHANCE: Weighted[Target] = Weighted([(Fixed((A,)), 1), (Fixed((B,)), 1)])
+
+
 def plan(node: Any, number: float = 0.0) -> list[Target]:
     return targets_of(node.plan(facts(random=lambda: number)))
 
 
 def test_a_fallback_of_models_is_their_order_and_needs_no_chance() -> None:
-    node = fallback([Fixed((A,)), fallback([Fixed((B,)), Fixed((C,))])])
+    node: Any = fallback([Fixed((A,)), fallback([Fixed((B,)), Fixed((C,))])])
     assert isinstance(node, Fixed)
     assert list(node.plan(facts())) == [A, B, C]
     assert node.fixed == (A, B, C)
 
 
 def test_a_fallback_with_chance_in_it_draws_anew_for_each_plan() -> None:
-    node = fallback([Fixed((C,)), Weighted([(Fixed((A,)), 1), (Fixed((B,)), 1)])])
+    node: Node[Target] = fallback([Fixed((C,)), CHANCE])
     assert isinstance(node, Fallback)
     assert plan(node, 0.1) == [C, A]
     assert plan(node, 0.9) == [C, B]

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic
 
+from headgate.policy.candidate import C
+from headgate.policy.choosing import Cheapest, Fastest, Race
+from headgate.policy.conditions import Condition
+from headgate.policy.nodes import Barred, Cases, Fixed, Node, Weighted, fallback
 from headgate.rules.money import PICO_PER_USD
 from headgate.rules.names import SHARED_TENANT
 from headgate.rules.units import parse_duration_ns
 from headgate.v1 import policy_pb2
-from proxy.policy.choosing import Cheapest, Fastest, Race
-from proxy.policy.nodes import Fixed, Node, Weighted, fallback
-
-if TYPE_CHECKING:
-    from proxy.config.model import Target
 
 # Routes that refer to routes: deeper is a cycle, which the control plane refuses.
 MAX_ROUTE_DEPTH = 20
@@ -26,13 +25,13 @@ AUTO = "auto"
 LookUp = Callable[[Mapping[str, Mapping[str, Any]], str, str], Any]
 
 
-class PolicyCompiler:
+class PolicyCompiler(Generic[C]):
     """For one tenant. `entries`: everything in the snapshot, by (kind, tenant, name)."""
 
     def __init__(
         self,
         tenant: str,
-        targets: Mapping[str, Mapping[str, Target]],
+        targets: Mapping[str, Mapping[str, C]],
         entries: Mapping[tuple[str, str, str], Any],
         own_or_shared: LookUp,
     ) -> None:
@@ -41,7 +40,7 @@ class PolicyCompiler:
         self._entries = entries
         self._own_or_shared = own_or_shared
 
-    def node(self, policy: policy_pb2.Policy, routes: tuple[str, ...]) -> Node:
+    def node(self, policy: policy_pb2.Policy, routes: tuple[str, ...]) -> Node[C]:
         """`routes`: the names on the way here, to end at a cycle."""
         which = policy.WhichOneof("node")
         if which == "model":
@@ -68,30 +67,39 @@ class PolicyCompiler:
             return Fastest(self._all(policy.fastest.of, routes), by=policy.fastest.by or "first_token")
         if which == "race":
             return self._race(policy.race, routes)
+        if which == "cases":
+            return Cases(
+                [
+                    (Condition(case.when) if case.when else None, self.node(case.use, routes))
+                    for case in policy.cases.of
+                ]
+            )
         raise ValueError(f"policy node {which or 'nothing'!r} is not supported yet")
 
-    def _all(self, nodes: Sequence[policy_pb2.Policy], routes: tuple[str, ...]) -> list[Node]:
+    def _all(self, nodes: Sequence[policy_pb2.Policy], routes: tuple[str, ...]) -> list[Node[C]]:
         return [self.node(node, routes) for node in nodes]
 
-    def _model(self, name: str) -> Node:
+    def _model(self, name: str) -> Node[C]:
         target = self._own_or_shared(self._targets, self._tenant, name)
         if target is not None:
             return Fixed((target,))
         known = [("model", tenant, name) in self._entries for tenant in (self._tenant, SHARED_TENANT)]
         if any(known):
-            return Fixed(())  # its provider does not serve this region
+            return Barred(name, "region_not_served")
         raise ValueError(f"model {name!r} is not in this config")
 
-    def _route(self, name: str, routes: tuple[str, ...]) -> Node:
+    def _route(self, name: str, routes: tuple[str, ...]) -> Node[C]:
         if name in routes or len(routes) > MAX_ROUTE_DEPTH:
             raise ValueError(f"route {name!r} leads back to itself: {' → '.join((*routes, name))}")
         for tenant in (self._tenant, SHARED_TENANT):
             entry = self._entries.get(("route", tenant, name))
             if entry is not None:
-                return Fixed(()) if entry.disabled else self.node(entry.route.policy, (*routes, name))
+                if entry.disabled:
+                    return Barred(name, "route_disabled")
+                return self.node(entry.route.policy, (*routes, name))
         raise ValueError(f"route {name!r} is not in this config")
 
-    def _race(self, race: policy_pb2.Race, routes: tuple[str, ...]) -> Node:
+    def _race(self, race: policy_pb2.Race, routes: tuple[str, ...]) -> Node[C]:
         stagger: float | None = None
         if race.stagger != AUTO:
             stagger = parse_duration_ns(race.stagger or "0ms") / 1e9

@@ -5,18 +5,17 @@ Kept per worker, decayed by the number of calls and by time, bounded. No probes:
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
+from headgate.policy.candidate import Candidate, CandidateKey, key_of
 from headgate.rules.money import Tokens, cost_picousd
 
 if TYPE_CHECKING:
-    from proxy.config.model import Target
-    from proxy.policy.facts import Facts
+    from headgate.policy.facts import Facts
 
 # An answer's length before anything is known: a few paragraphs.
 PRIOR_OUTPUT_TOKENS = 300
@@ -28,10 +27,9 @@ MAX_STEP = 4.0
 QUANTILE_STEP = 0.02
 # After so long without a call, what was measured says nothing any more.
 SPEED_HALF_LIFE_SECONDS = 300.0
-# Providers keep a prompt's prefix for 5 minutes and more after it was last used, from about this size on.
+# Providers keep a prompt's beginning for 5 minutes and more after it was last used.
 # https://platform.openai.com/docs/guides/prompt-caching
 CACHE_SECONDS = 300.0
-CACHED_PREFIX_BYTES = 4_096
 # Of the input, where a prefix was seen and no answer has told yet what the cache made of it.
 PRIOR_CACHED_SHARE = 0.8
 MAX_MODELS = 10_000
@@ -54,14 +52,7 @@ class Learned:
     measured_at: float = 0.0
 
 
-TargetKey = tuple[str, str, str]
 K = TypeVar("K")
-
-
-def key_of(target: Target) -> TargetKey:
-    """Outlives a snapshot."""
-    provider = target.provider
-    return provider.tenant, provider.name, target.upstream_model
 
 
 class Estimates:
@@ -69,20 +60,20 @@ class Estimates:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self.clock = clock
-        self._learned: dict[TargetKey, Learned] = {}
+        self._learned: dict[CandidateKey, Learned] = {}
         # (route, target) → output tokens: the same model answers a classifier's route in one word.
-        self._by_route: dict[tuple[str, TargetKey], Learned] = {}
+        self._by_route: dict[tuple[str, CandidateKey], Learned] = {}
         # (target, digest of the prompt's beginning) → when it was last sent there.
-        self._prefixes: OrderedDict[tuple[TargetKey, bytes], float] = OrderedDict()
+        self._prefixes: OrderedDict[tuple[CandidateKey, bytes], float] = OrderedDict()
 
-    def learned(self, target: Target) -> Learned | None:
+    def learned(self, target: Candidate) -> Learned | None:
         return self._learned.get(key_of(target))
 
-    def sent(self, target: Target, body: bytes) -> None:
+    def sent(self, target: Candidate, prefix: bytes) -> None:
         """A prompt went to this target: its beginning may be in the provider's cache from now on."""
-        if len(body) < CACHED_PREFIX_BYTES:
+        if not prefix:
             return
-        identity = (key_of(target), _prefix(body))
+        identity = (key_of(target), prefix)
         self._prefixes[identity] = self.clock()
         self._prefixes.move_to_end(identity)
         if len(self._prefixes) > MAX_PREFIXES:
@@ -91,8 +82,7 @@ class Estimates:
     def answered(
         self,
         route: str,
-        target: Target,
-        body: bytes,
+        target: Candidate,
         tokens: Tokens,
         *,
         first_token_seconds: float | None,
@@ -104,12 +94,12 @@ class Estimates:
         _average(by_route, tokens.output)
         learned = _entry(self._learned, key)
         _average(learned, tokens.output)
-        if tokens.input and len(body) >= CACHED_PREFIX_BYTES and tokens.cache_read:
+        if tokens.input and tokens.cache_read:
             share = tokens.cache_read / tokens.input
             learned.cached_share += OUTPUT_WEIGHT * (share - learned.cached_share)
         self._measure(learned, tokens, first_token_seconds, seconds)
 
-    def output_tokens(self, facts: Facts, target: Target) -> float:
+    def output_tokens(self, facts: Facts, target: Candidate) -> float:
         """Predicted: from this route and model, else from the model, else a prior; never over the limit."""
         key = key_of(target)
         known = self._by_route.get((facts.route, key)) or self._learned.get(key)
@@ -121,20 +111,20 @@ class Estimates:
         limit = facts.max_tokens
         return min(predicted, limit) if limit else predicted
 
-    def cached_tokens(self, facts: Facts, target: Target) -> int:
+    def cached_tokens(self, facts: Facts, target: Candidate) -> int:
         """Input that the provider will likely read from its cache."""
-        body = facts.body
-        if len(body) < CACHED_PREFIX_BYTES:
+        prefix = facts.prefix
+        if not prefix:
             return 0
         key = key_of(target)
-        sent_at = self._prefixes.get((key, _prefix(body)))
+        sent_at = self._prefixes.get((key, prefix))
         if sent_at is None or self.clock() - sent_at > CACHE_SECONDS:
             return 0
         learned = self._learned.get(key)
         share = learned.cached_share if learned is not None else PRIOR_CACHED_SHARE
         return int(facts.input_tokens * share)
 
-    def cost_picousd(self, facts: Facts, target: Target) -> int | None:
+    def cost_picousd(self, facts: Facts, target: Candidate) -> int | None:
         """Expected cost of this request; None: unpriced."""
         tokens = Tokens(
             input=facts.input_tokens,
@@ -143,7 +133,7 @@ class Estimates:
         )
         return cost_picousd(target.prices, tokens, int(facts.now * 1000), "", target.discount_ppm)
 
-    def seconds(self, facts: Facts, target: Target, by: str) -> float | None:
+    def seconds(self, facts: Facts, target: Candidate, by: str) -> float | None:
         """Expected: until the first token, per token of output, or in all; None: not measured (lately)."""
         learned = self._learned.get(key_of(target))
         if learned is None or not learned.measured_at:
@@ -157,7 +147,7 @@ class Estimates:
             return learned.first_token_seconds + learned.seconds_per_token * output
         return learned.first_token_seconds
 
-    def age_seconds(self, target: Target) -> float:
+    def age_seconds(self, target: Candidate) -> float:
         """Since it was last measured; infinite if never."""
         learned = self._learned.get(key_of(target))
         if learned is None or not learned.measured_at:
@@ -209,8 +199,3 @@ def _quantile(before: float, value: float) -> float:
         return value
     step = before * QUANTILE_STEP
     return before + 9 * step if value > before else max(before - step, 0.001)
-
-
-def _prefix(body: bytes) -> bytes:
-    """Of the prompt's beginning. What stands before it (model, parameters) stays from call to call."""
-    return hashlib.blake2b(body[:CACHED_PREFIX_BYTES], digest_size=12).digest()

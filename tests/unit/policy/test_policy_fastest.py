@@ -7,11 +7,11 @@ import random
 
 import pytest
 
+from headgate.policy.choosing import STALE_SECONDS, Fastest
+from headgate.policy.estimates import MAX_STEP, Estimates
+from headgate.policy.nodes import Fixed, targets_of
 from headgate.rules.money import Tokens
 from proxy.config.model import Target
-from proxy.policy.choosing import STALE_SECONDS, Fastest
-from proxy.policy.estimates import MAX_STEP, Estimates
-from proxy.policy.nodes import Fixed, targets_of
 from tests.unit.proxy.asking import Clock, facts
 from tests.unit.proxy.targets import target
 
@@ -37,7 +37,7 @@ class World:
 
     def answer(self, chosen: Target, seconds: float) -> None:
         tokens = Tokens(10, output=20)
-        self.estimates.answered("r", chosen, b"", tokens, first_token_seconds=seconds, seconds=seconds * 2)
+        self.estimates.answered("r", chosen, tokens, first_token_seconds=seconds, seconds=seconds * 2)
 
 
 def test_everyone_is_measured_once_and_then_the_fastest_gets_the_calls() -> None:
@@ -112,7 +112,7 @@ def test_the_measure_is_the_one_that_was_asked_for() -> None:
     estimates = Estimates(Clock())
     # a: quick to begin, slow to go on; b: the other way round.
     for one, first, whole in ((A, 0.1, 10.0), (B, 0.5, 1.0)):
-        estimates.answered("r", one, b"", Tokens(1, output=100), first_token_seconds=first, seconds=whole)
+        estimates.answered("r", one, Tokens(1, output=100), first_token_seconds=first, seconds=whole)
     order = {
         by: targets_of(
             Fastest([Fixed((A,)), Fixed((B,))], by=by).plan(facts(random=lambda: 0.9, estimates=estimates))

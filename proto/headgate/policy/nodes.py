@@ -11,122 +11,163 @@ import bisect
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import Generic, Protocol, TypeAlias
 
-from proxy.policy.eligible import exclusion
-
-if TYPE_CHECKING:
-    from proxy.config.model import Target
-    from proxy.policy.facts import Facts
+from headgate.policy.candidate import C
+from headgate.policy.conditions import Condition
+from headgate.policy.eligible import exclusion
+from headgate.policy.facts import Facts
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Heat:
+class Heat(Generic[C]):
     """Targets that race: the first good answer wins."""
 
-    targets: tuple[Target, ...]
+    targets: tuple[C, ...]
     # Seconds between starts; None: each starts when the one before is slower than it usually is.
     stagger_seconds: float | None = 0.0
     max_picousd: int | None = None
 
 
-Step: TypeAlias = "Target | Heat"
+Step: TypeAlias = C | Heat[C]
 
 
-class Node(Protocol):
-    def plan(self, facts: Facts) -> Sequence[Step]:
+class Node(Protocol[C]):
+    def plan(self, facts: Facts) -> Sequence[Step[C]]:
         """Steps in order of preference; empty: nothing here can answer."""
         ...
 
-    def targets(self) -> Iterator[Target]:
+    def targets(self) -> Iterator[C]:
         """Every target that the node could ever choose."""
         ...
 
 
-class Fixed:
+class Fixed(Generic[C]):
     """A model, or any part of a tree in which nothing depends on the request but who can answer it."""
 
     __slots__ = ("_selective", "_targets")
 
-    def __init__(self, targets: Sequence[Target]) -> None:
+    def __init__(self, targets: Sequence[C]) -> None:
         self._targets = tuple(targets)
         # Most configs declare nothing that could exclude a target: then there is nothing to look at.
         self._selective = any(target.selective for target in self._targets)
 
     @property
-    def fixed(self) -> Sequence[Target] | None:
+    def fixed(self) -> Sequence[C] | None:
         return None if self._selective else self._targets
 
-    def plan(self, facts: Facts) -> Sequence[Step]:
-        if not self._selective:
+    def plan(self, facts: Facts) -> Sequence[Step[C]]:
+        if not self._selective and not facts.residency:
             return self._targets
-        return [target for target in self._targets if not exclusion(target, facts)]
+        able = []
+        for target in self._targets:
+            reason = exclusion(target, facts)
+            if reason:
+                facts.excluded.append((target.model, reason))
+            else:
+                able.append(target)
+        return able
 
-    def targets(self) -> Iterator[Target]:
+    def targets(self) -> Iterator[C]:
         return iter(self._targets)
 
 
-class Fallback:
+class Fallback(Generic[C]):
     """In order, until one answers."""
 
     __slots__ = ("_nodes",)
 
-    def __init__(self, nodes: Sequence[Node]) -> None:
+    def __init__(self, nodes: Sequence[Node[C]]) -> None:
         self._nodes = tuple(nodes)
 
-    def plan(self, facts: Facts) -> Sequence[Step]:
+    def plan(self, facts: Facts) -> Sequence[Step[C]]:
         return [step for node in self._nodes for step in node.plan(facts)]
 
-    def targets(self) -> Iterator[Target]:
+    def targets(self) -> Iterator[C]:
         return itertools.chain.from_iterable(node.targets() for node in self._nodes)
 
 
-class Weighted:
+class Weighted(Generic[C]):
     """One of several, by weight; the others do not stand in for it."""
 
     __slots__ = ("_bounds", "_nodes", "_total")
 
-    def __init__(self, weighted: Sequence[tuple[Node, float]]) -> None:
+    def __init__(self, weighted: Sequence[tuple[Node[C], float]]) -> None:
         chosen = [(node, weight) for node, weight in weighted if weight > 0]
         self._nodes = tuple(node for node, _ in chosen)
         self._bounds = list(itertools.accumulate(weight for _, weight in chosen))
         self._total = self._bounds[-1] if self._bounds else 0.0
 
-    def plan(self, facts: Facts) -> Sequence[Step]:
+    def plan(self, facts: Facts) -> Sequence[Step[C]]:
         if not self._nodes:
             return ()
         index = bisect.bisect_right(self._bounds, facts.random() * self._total)
         return self._nodes[min(index, len(self._nodes) - 1)].plan(facts)
 
-    def targets(self) -> Iterator[Target]:
+    def targets(self) -> Iterator[C]:
         return itertools.chain.from_iterable(node.targets() for node in self._nodes)
 
 
-def fallback(nodes: Sequence[Node]) -> Node:
+class Barred(Generic[C]):
+    """A model, or a route, that answers nothing here; it stands in the tree to say why."""
+
+    __slots__ = ("_name", "_reason")
+
+    def __init__(self, name: str, reason: str) -> None:
+        self._name = name
+        self._reason = reason
+
+    def plan(self, facts: Facts) -> Sequence[Step[C]]:
+        facts.excluded.append((self._name, self._reason))
+        return ()
+
+    def targets(self) -> Iterator[C]:
+        return iter(())
+
+
+class Cases(Generic[C]):
+    """The first whose condition holds; one without a condition always does."""
+
+    __slots__ = ("_cases",)
+
+    def __init__(self, cases: Sequence[tuple[Condition | None, Node[C]]]) -> None:
+        self._cases = tuple(cases)
+
+    def plan(self, facts: Facts) -> Sequence[Step[C]]:
+        for condition, node in self._cases:
+            if condition is None or condition.holds(facts):
+                return node.plan(facts)
+        return ()
+
+    def targets(self) -> Iterator[C]:
+        return itertools.chain.from_iterable(node.targets() for _, node in self._cases)
+
+
+def fallback(nodes: Sequence[Node[C]]) -> Node[C]:
     """A fallback; flattened at compile time where nothing in it depends on the request."""
     if all(isinstance(node, Fixed) for node in nodes):
         return Fixed([target for node in nodes for target in node.targets()])
     return Fallback(nodes)
 
 
-def fixed_plan(node: Node) -> Sequence[Target] | None:
+def fixed_plan(node: Node[C]) -> Sequence[C] | None:
     """The plan of a node in which nothing depends on the request; None: it must be asked each time."""
     return node.fixed if isinstance(node, Fixed) else None
 
 
-def targets_of(steps: Sequence[Step]) -> list[Target]:
+def targets_of(steps: Sequence[Step[C]]) -> list[C]:
     """Every target of a plan, in order."""
-    found: list[Target] = []
+    found: list[C] = []
     for step in steps:
         found += step.targets if isinstance(step, Heat) else (step,)
     return found
 
 
-def within(steps: Sequence[Step], facts: Facts, max_picousd: int) -> list[Step]:
+def within(steps: Sequence[Step[C]], facts: Facts, max_picousd: int) -> list[Step[C]]:
     """The steps that are expected to cost no more, a race in all; what nobody can price is left out."""
-    found: list[Step] = []
+    found: list[Step[C]] = []
     for step in steps:
-        cheap: list[Target] = []
+        cheap: list[C] = []
         left = max_picousd
         for target in step.targets if isinstance(step, Heat) else (step,):
             cost = facts.estimates.cost_picousd(facts, target)
@@ -140,7 +181,7 @@ def within(steps: Sequence[Step], facts: Facts, max_picousd: int) -> list[Step]:
     return found
 
 
-def first_target(steps: Sequence[Step]) -> Target:
+def first_target(steps: Sequence[Step[C]]) -> C:
     """Whom a plan begins with; of a race, its first."""
     step = steps[0]
     return step.targets[0] if isinstance(step, Heat) else step

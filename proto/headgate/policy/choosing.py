@@ -5,14 +5,11 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Generic
 
-from proxy.policy.estimates import key_of
-from proxy.policy.nodes import Heat, Node, Step, first_target
-
-if TYPE_CHECKING:
-    from proxy.config.model import Target
-    from proxy.policy.facts import Facts
+from headgate.policy.candidate import C, Candidate, CandidateKey, key_of
+from headgate.policy.facts import Facts
+from headgate.policy.nodes import Heat, Node, Step, first_target
 
 # The leader is left for one that is faster by this much: less is noise, and traffic must not flap.
 LEAD_RATIO = 0.8
@@ -21,36 +18,37 @@ STALE_SECONDS = 5.0
 EXPLORE_SHARE = 0.02
 
 
-class Cheapest:
+class Cheapest(Generic[C]):
     """By the expected cost of this request; what is too dear, unpriced or not good enough is left out."""
 
     __slots__ = ("_nodes", "max_picousd", "min_quality")
 
     def __init__(
-        self, nodes: Sequence[Node], *, max_picousd: int | None = None, min_quality: float | None = None
+        self, nodes: Sequence[Node[C]], *, max_picousd: int | None = None, min_quality: float | None = None
     ) -> None:
         self._nodes = tuple(nodes)
         self.max_picousd = max_picousd
         self.min_quality = min_quality
 
-    def plan(self, facts: Facts) -> Sequence[Step]:
-        priced: list[tuple[float, int, Sequence[Step]]] = []
+    def plan(self, facts: Facts) -> Sequence[Step[C]]:
+        priced: list[tuple[float, int, Sequence[Step[C]]]] = []
         for position, node in enumerate(self._nodes):
             steps = node.plan(facts)
             if not steps:
                 continue
             target = first_target(steps)
-            if self.exclusion(target, facts):
-                continue
             cost = facts.estimates.cost_picousd(facts, target)
+            reason = self._exclusion(target, facts, cost)
+            if reason:
+                facts.excluded.append((target.model, reason))
+                continue
             # Unpriced ones come last: nobody knows that they are cheap.
             priced.append((math.inf if cost is None else cost, position, steps))
         priced.sort(key=lambda item: item[:2])
         return [step for _, _, steps in priced for step in steps]
 
-    def exclusion(self, target: Target, facts: Facts) -> str:
+    def _exclusion(self, target: Candidate, facts: Facts, cost: int | None) -> str:
         if self.max_picousd is not None:
-            cost = facts.estimates.cost_picousd(facts, target)
             if cost is None:
                 return "unpriced"
             if cost > self.max_picousd:
@@ -63,22 +61,22 @@ class Cheapest:
                 return "quality_too_low"
         return ""
 
-    def targets(self) -> Iterator[Target]:
+    def targets(self) -> Iterator[C]:
         return itertools.chain.from_iterable(node.targets() for node in self._nodes)
 
 
-class Fastest:
+class Fastest(Generic[C]):
     """By measured speed, with a leader that keeps its place until it is clearly beaten."""
 
     __slots__ = ("_leader", "_nodes", "by")
 
-    def __init__(self, nodes: Sequence[Node], *, by: str = "first_token") -> None:
+    def __init__(self, nodes: Sequence[Node[C]], *, by: str = "first_token") -> None:
         self._nodes = tuple(nodes)
         self.by = by
         # Only a preference: a new snapshot, or another worker, may begin with another one.
-        self._leader: tuple[str, str, str] | None = None
+        self._leader: CandidateKey | None = None
 
-    def plan(self, facts: Facts) -> Sequence[Step]:
+    def plan(self, facts: Facts) -> Sequence[Step[C]]:
         plans = [steps for node in self._nodes if (steps := node.plan(facts))]
         if len(plans) < 2:
             return plans[0] if plans else ()
@@ -95,7 +93,7 @@ class Fastest:
         return [step for position in order for step in plans[position]]
 
     def _keep_leader(
-        self, measured: list[tuple[float, int]], order: list[int], plans: list[Sequence[Step]]
+        self, measured: list[tuple[float, int]], order: list[int], plans: list[Sequence[Step[C]]]
     ) -> None:
         best_seconds = measured[0][0]
         for seconds, position in measured:
@@ -107,7 +105,7 @@ class Fastest:
                 break
         self._leader = key_of(first_target(plans[order[0]]))
 
-    def _explore(self, facts: Facts, order: list[int], plans: list[Sequence[Step]]) -> None:
+    def _explore(self, facts: Facts, order: list[int], plans: list[Sequence[Step[C]]]) -> None:
         """Now and then the one that was measured longest ago goes first, for this call alone."""
         if facts.random() >= EXPLORE_SHARE:
             return
@@ -117,18 +115,18 @@ class Fastest:
             order.remove(position)
             order.insert(0, position)
 
-    def targets(self) -> Iterator[Target]:
+    def targets(self) -> Iterator[C]:
         return itertools.chain.from_iterable(node.targets() for node in self._nodes)
 
 
-class Race:
+class Race(Generic[C]):
     """Several at once; behind them, whoever did not start."""
 
     __slots__ = ("_nodes", "max_picousd", "stagger_seconds", "width")
 
     def __init__(
         self,
-        nodes: Sequence[Node],
+        nodes: Sequence[Node[C]],
         *,
         stagger_seconds: float | None = 0.0,
         width: int = 2,
@@ -139,10 +137,10 @@ class Race:
         self.width = width
         self.max_picousd = max_picousd
 
-    def plan(self, facts: Facts) -> Sequence[Step]:
+    def plan(self, facts: Facts) -> Sequence[Step[C]]:
         plans = [steps for node in self._nodes if (steps := node.plan(facts))]
-        runners: list[Target] = []
-        rest: list[Step] = []
+        runners: list[C] = []
+        rest: list[Step[C]] = []
         spent = 0
         for steps in plans:
             target = first_target(steps)
@@ -158,5 +156,5 @@ class Race:
             return [*runners, *rest]
         return [Heat(tuple(runners), self.stagger_seconds, self.max_picousd), *rest]
 
-    def targets(self) -> Iterator[Target]:
+    def targets(self) -> Iterator[C]:
         return itertools.chain.from_iterable(node.targets() for node in self._nodes)

@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 
+from headgate.policy.choosing import Cheapest
+from headgate.policy.estimates import CACHE_SECONDS, PRIOR_OUTPUT_TOKENS, Estimates
+from headgate.policy.nodes import Fixed, Heat, targets_of, within
 from headgate.rules.money import ATTO_PER_USD_PER_MILLION, Price, Tokens
 from proxy.config.model import Target
-from proxy.policy.choosing import Cheapest
-from proxy.policy.estimates import CACHE_SECONDS, PRIOR_OUTPUT_TOKENS, Estimates
-from proxy.policy.nodes import Fixed, Heat, targets_of, within
 from tests.unit.proxy.asking import Clock, chat, facts
 from tests.unit.proxy.targets import target
 
@@ -78,7 +78,7 @@ def test_the_length_of_answers_is_learned_by_route_and_model(said: int, answers:
     estimates = Estimates(clock)
     one = priced("a", 0, 1)
     for _ in range(answers):
-        estimates.answered("r", one, b"", Tokens(10, output=said), first_token_seconds=None, seconds=1)
+        estimates.answered("r", one, Tokens(10, output=said), first_token_seconds=None, seconds=1)
     asked = facts(chat("x"), estimates=estimates)
     assert estimates.output_tokens(asked, one) == pytest.approx(expected)
     assert estimates.cost_picousd(asked, one) == pytest.approx(expected * PICO_PER_TOKEN)
@@ -88,8 +88,8 @@ def test_another_route_of_the_same_model_is_another_length() -> None:
     estimates = Estimates(Clock())
     one = priced("a", 0, 1)
     for _ in range(10):
-        estimates.answered("long", one, b"", Tokens(1, output=900), first_token_seconds=None, seconds=1)
-        estimates.answered("short", one, b"", Tokens(1, output=3), first_token_seconds=None, seconds=1)
+        estimates.answered("long", one, Tokens(1, output=900), first_token_seconds=None, seconds=1)
+        estimates.answered("short", one, Tokens(1, output=3), first_token_seconds=None, seconds=1)
     assert estimates.output_tokens(facts(estimates=estimates, route="short"), one) == pytest.approx(3)
     assert estimates.output_tokens(facts(estimates=estimates, route="long"), one) == pytest.approx(900)
 
@@ -100,7 +100,7 @@ def test_a_long_prompt_that_is_likely_cached_costs_the_cached_price() -> None:
     plain, caching = priced("plain", 1.0, 1), priced("caching", 2.0, 1, cached_usd=0.2)
     asked = facts(chat("long prompt " * 2_000, max_tokens=10), estimates=estimates)
     assert cheapest([plain, caching], asked)[0] == "plain"
-    estimates.sent(caching, asked.body)
+    estimates.sent(caching, asked.prefix)
     cached = int(asked.input_tokens * 0.8)
     by_hand = (asked.input_tokens - cached) * 2.0 + cached * 0.2 + 10
     assert estimates.cost_picousd(asked, caching) == pytest.approx(by_hand * PICO_PER_TOKEN)
@@ -113,7 +113,7 @@ def test_a_short_prompt_is_never_taken_for_cached() -> None:
     estimates = Estimates(Clock())
     one = priced("a", 1, 1, cached_usd=0)
     asked = facts(chat("short"), estimates=estimates)
-    estimates.sent(one, asked.body)
+    estimates.sent(one, asked.prefix)
     assert estimates.cached_tokens(asked, one) == 0
 
 
@@ -121,10 +121,10 @@ def test_what_the_answers_say_about_the_cache_is_believed() -> None:
     estimates = Estimates(Clock())
     one = priced("a", 1, 1, cached_usd=0)
     asked = facts(chat("long prompt " * 2_000), estimates=estimates)
-    estimates.sent(one, asked.body)
+    estimates.sent(one, asked.prefix)
     for _ in range(100):
         tokens = Tokens(asked.input_tokens, cache_read=asked.input_tokens // 2, output=1)
-        estimates.answered("r", one, asked.body, tokens, first_token_seconds=None, seconds=1)
+        estimates.answered("r", one, tokens, first_token_seconds=None, seconds=1)
     assert estimates.cached_tokens(asked, one) == pytest.approx(asked.input_tokens / 2, rel=0.01)
 
 
@@ -133,10 +133,9 @@ def test_an_unpriced_model_comes_last_and_under_a_ceiling_not_at_all() -> None:
     nodes = [Fixed((nobody_knows,)), Fixed((dear,))]
     asked = facts(chat("x" * 400))
     assert [t.model for t in targets_of(Cheapest(nodes).plan(asked))] == ["dear", "unknown"]
+    assert not asked.excluded
     assert Cheapest(nodes, max_picousd=1).plan(asked) == []
-    ceiling = Cheapest(nodes, max_picousd=1)
-    assert ceiling.exclusion(nobody_knows, asked) == "unpriced"
-    assert ceiling.exclusion(dear, asked) == "over_price_ceiling"
+    assert asked.excluded == [("unknown", "unpriced"), ("dear", "over_price_ceiling")]
 
 
 def test_a_floor_of_quality_leaves_out_what_is_worse_and_what_nobody_judged() -> None:
@@ -145,9 +144,9 @@ def test_a_floor_of_quality_leaves_out_what_is_worse_and_what_nobody_judged() ->
     unjudged = priced("unjudged", 0, 0)
     node = Cheapest([Fixed((one,)) for one in (good, fair, unjudged)], min_quality=0.6)
     assert [t.model for t in targets_of(node.plan(facts()))] == ["fair", "good"]
-    assert [t.model for t in targets_of(node.plan(facts(task="code")))] == ["fair"]
-    assert node.exclusion(unjudged, facts()) == "quality_unknown"
-    assert node.exclusion(good, facts(task="code")) == "quality_too_low"
+    asked = facts(task="code")
+    assert [t.model for t in targets_of(node.plan(asked))] == ["fair"]
+    assert asked.excluded == [("good", "quality_too_low"), ("unjudged", "quality_unknown")]
 
 
 def test_a_ceiling_leaves_out_what_is_dearer_or_unpriced_and_adds_up_what_races() -> None:

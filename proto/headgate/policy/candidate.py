@@ -1,0 +1,65 @@
+"""What a policy chooses among: a model at a provider, as far as choosing needs to know it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+from headgate.rules.money import Price
+
+
+class CandidateProvider(Protocol):
+    @property
+    def tenant(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def region(self) -> str:
+        """Its data-residency label; "" if it has none."""
+        ...
+
+    @property
+    def disabled(self) -> bool: ...
+
+
+class Candidate(Protocol):
+    @property
+    def model(self) -> str: ...
+    @property
+    def provider(self) -> CandidateProvider: ...
+    @property
+    def upstream_model(self) -> str: ...
+    @property
+    def prices(self) -> Sequence[Price]: ...
+    @property
+    def discount_ppm(self) -> int: ...
+    @property
+    def disabled(self) -> bool: ...
+    @property
+    def capabilities(self) -> frozenset[str] | None:
+        """None: nobody declared any, and it is believed to have them all."""
+        ...
+
+    @property
+    def context_window(self) -> int:
+        """Tokens; 0: not known."""
+        ...
+
+    @property
+    def selective(self) -> bool:
+        """Something about it may exclude it, request by request."""
+        ...
+
+    def quality_for(self, task: str) -> float | None:
+        """How good it is believed to be, 0 to 1; None: nobody said."""
+        ...
+
+
+C = TypeVar("C", bound=Candidate, covariant=True)
+# (tenant and name of the provider, upstream model): outlives a snapshot.
+CandidateKey = tuple[str, str, str]
+
+
+def key_of(candidate: Candidate) -> CandidateKey:
+    provider = candidate.provider
+    return provider.tenant, provider.name, candidate.upstream_model
