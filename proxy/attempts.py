@@ -21,7 +21,7 @@ from proxy.config.model import ProviderKey, Step, Target
 from proxy.dialects.bridge import Bridge, Whole
 from proxy.dialects.choose import bridge_for
 from proxy.dialects.neutral.request import Unsupported
-from proxy.errors import spool_is_full
+from proxy.errors import CallError, spool_is_full
 from proxy.exhausted import all_failed, resting, unsupported
 from proxy.ids import Ids
 from proxy.policy.health import Health
@@ -119,15 +119,26 @@ class Attempts:
             else:
                 attempt = await self._step(call, step, last, failures)
             if attempt is not None:
+                call.rest = [*steps, *later]
                 return attempt
             if failures and failures[-1][1].reason == usage_pb2.REASON_CONTEXT_LENGTH:
                 steps = deque(step for step in steps if _holds_more(step, failures[-1][0]))
                 later = [step for step in later if _holds_more(step, failures[-1][0])]
         raise all_failed(call, failures)
 
+    async def after_cut(self, call: Call) -> Attempt | None:
+        """A stream broke off: whoever of its plan answers next; None: nobody is left."""
+        self.broke_off(call.attempts[-1])
+        rest, call.rest = call.rest, []
+        try:
+            return await self.answer(call, rest) if rest else None
+        except CallError:
+            return None  # what the client is told is that its stream broke off
+
     def broke_off(self, attempt: Attempt) -> None:
-        """A stream that had begun did not come to its end."""
-        if attempt.failure is not None and attempt.failure.against_model:
+        """The end of a stream that had begun: if it was none, that counts against the model."""
+        failure = attempt.failure
+        if failure is not None and failure.against_model and attempt.exchange.streaming:
             self._health.failed(attempt.target, attempt.provider_key)
 
     def _in_time(self, call: Call, step: Step) -> bool:
@@ -228,7 +239,7 @@ class Attempts:
             if not exchange.ready.done():
                 await exchange.ready
             if exchange.stale and exchange.failure is not None:
-                exchange = attempt.exchange = self._again(exchange, bridge)
+                exchange = attempt.exchange = self._again(call, exchange, bridge)
                 await self._requests.send(
                     exchange, target, key, bridge, attempt_id, connect_seconds, fresh=True
                 )
@@ -257,6 +268,7 @@ class Attempts:
             total_deadline=call.deadline,
             first_token_seconds=timeouts.first_token_seconds,
             idle_seconds=timeouts.idle_seconds,
+            hold_whole=call.route.hold_whole,
         )
         attempt_id = self._ids.new()
         try:
@@ -299,7 +311,7 @@ class Attempts:
             raise all_failed(call, [(target, failure)]) from None
         return attempt
 
-    def _again(self, stale: Exchange, bridge: Bridge) -> Exchange:
+    def _again(self, call: Call, stale: Exchange, bridge: Bridge) -> Exchange:
         """The same exchange anew, its deadlines unchanged."""
         self._deadlines.discard(stale)
         exchange = Exchange(
@@ -308,6 +320,7 @@ class Attempts:
             total_deadline=stale.total_deadline,
             first_token_seconds=0.0,
             idle_seconds=stale.idle_seconds,
+            hold_whole=call.route.hold_whole,
         )
         exchange.first_token_deadline = stale.first_token_deadline
         self._deadlines.add(exchange)

@@ -55,6 +55,8 @@ class Call:
     facts: Facts | None = None
     # (model, reason) of who was not asked, or only after the others.
     excluded: list[tuple[str, str]] = field(default_factory=list)
+    # Steps of its plan that were not needed so far.
+    rest: Sequence[Step] = ()
     attempts: list[Attempt] = field(default_factory=list)
     # Serialised final records, in order.
     records: list[bytes] = field(default_factory=list)
@@ -141,8 +143,8 @@ class Calls:
                 return json_response(estimate, request_id.hex())
             attempt = await self._attempts.answer(call, plan)
             if attempt.exchange.streaming:
-                response = await relay_stream(call, attempt, self._settlement)
-                self._attempts.broke_off(attempt)
+                response = await relay_stream(call, attempt, self._settlement, self._attempts.after_cut)
+                self._attempts.broke_off(call.attempts[-1])
                 return response
             return whole_answer(call, attempt, self._settlement)
         except CallError as error:

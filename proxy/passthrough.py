@@ -18,6 +18,7 @@ from headgate.rules.money import Tokens
 from headgate.v1 import usage_pb2
 from proxy.attempts import Attempt, Attempts
 from proxy.call import Call
+from proxy.client_stream import ClientStream
 from proxy.config.model import Key, Provider, Route, Snapshot, Target, Timeouts
 from proxy.config.resolve import catalogue_price, provider_named
 from proxy.dialects.asked import Asked
@@ -29,7 +30,6 @@ from proxy.errors import CallError, invalid_request, model_not_allowed, model_no
 from proxy.http.request import Request
 from proxy.http.responses import Raw, Streamed, status_line
 from proxy.metrics import Metrics
-from proxy.relay import ClientStream
 from proxy.settle import PASSTHROUGH, Settlement
 from proxy.upstream.connection import Connection
 from proxy.upstream.failure import AttemptFailed

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
+from proxy.dialects.spoken import OTHER, events_in, is_refusal, spoken_in
 from proxy.errors import CallError
 
 if TYPE_CHECKING:
@@ -95,13 +96,18 @@ def _stagger(heat: Heat[Target], latest: Target, estimates: Estimates) -> float:
 
 def is_good(call: Call, attempt: Attempt) -> bool:
     """As interface.md defines it; of a stream that has begun, its first event said so."""
-    if attempt.exchange.streaming or attempt.whole is None:
+    if attempt.exchange.streaming:
+        if not call.route.hold_whole:
+            return True
+        text, refused, called = said_in_events(call.asked.operation, attempt.exchange.held)
+    elif attempt.whole is None:
         return True
-    try:
-        document = orjson.loads(attempt.whole.body)
-    except orjson.JSONDecodeError:
-        return True  # bytes of a sort that nobody looks into
-    text, refused, called = said(document)
+    else:
+        try:
+            document = orjson.loads(attempt.whole.body)
+        except orjson.JSONDecodeError:
+            return True  # bytes of a sort that nobody looks into
+        text, refused, called = said(document)
     if refused:
         return False
     if called:
@@ -137,6 +143,22 @@ def said(document: Any) -> tuple[str, bool, bool]:
                 text.append(str(part.get("text") or ""))
                 refused = refused or part.get("type") == "refusal"
     return "".join(text), refused, called
+
+
+def said_in_events(operation: str, events: bytes) -> tuple[str, bool, bool]:
+    """The same of a whole stream. Events that are no text count as a call: there is something in them."""
+    spoken = spoken_in(operation)
+    if spoken is None:
+        return "", False, True
+    text: list[str] = []
+    refused = other = False
+    for _, document in events_in(events):
+        if document is not None:
+            kind, piece = spoken.kind(document)
+            text.append(piece)
+            refused = refused or is_refusal(document)
+            other = other or kind == OTHER
+    return "".join(text), refused, other
 
 
 def _is_json(text: str) -> bool:

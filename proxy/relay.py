@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import orjson
 
 from headgate.v1 import usage_pb2
+from proxy.client_stream import ClientStream
 from proxy.dialects.sse import Stream
-from proxy.http.request import Request
 from proxy.http.responses import STATUS_LINES, Raw, Streamed, speaks_anthropic
 from proxy.http.values import header_value
 from proxy.receipts import document
+from proxy.resume import AfterCut, pump, remembered, resumed
 from proxy.upstream.failure import reason_text
 
 # Characters of `x-headgate-left-out`: SDKs and proxies take heads of 8 KiB and more.
@@ -47,35 +48,7 @@ def whole_answer(call: Call, attempt: Attempt, settlement: Settlement) -> Raw:
     return Raw(exchange.status, head, body)
 
 
-class ClientStream:
-    """The client's end of a stream: chunked for HTTP/1.1, delimited by closing for 1.0."""
-
-    __slots__ = ("_chunked", "_connection")
-
-    def __init__(self, request: Request, *, plain: bool = False) -> None:
-        """`plain`: its length was told in the head."""
-        self._connection = request.connection
-        self._chunked = not request.http_1_0 and not plain
-
-    def send(self, data: bytes) -> bool:
-        """Writes; False if the client is behind and no more should come for now."""
-        connection = self._connection
-        transport = connection.transport
-        if transport is not None:
-            transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
-        return not connection.writing_paused
-
-    def end(self) -> None:
-        transport = self._connection.transport
-        if transport is not None and self._chunked:
-            transport.write(b"0\r\n\r\n")
-
-    async def drained(self) -> None:
-        """Until the client has caught up. Raises ConnectionError when it left."""
-        await self._connection.drained()
-
-
-async def relay_stream(call: Call, attempt: Attempt, settlement: Settlement) -> Streamed:
+async def relay_stream(call: Call, attempt: Attempt, settlement: Settlement, after_cut: AfterCut) -> Streamed:
     """Relays a begun stream to its end; what ends badly ends in an error event, never cleanly."""
     request = call.request
     exchange = attempt.exchange
@@ -103,20 +76,24 @@ async def relay_stream(call: Call, attempt: Attempt, settlement: Settlement) -> 
         exchange.on_done = lambda: _close_at_done(call, attempt, stream, settlement)
         if stream.done:
             exchange.on_done()
-    exchange.begin_relay(client)
-    while not exchange.ended:
-        await exchange.wait()
-        if exchange.paused and not exchange.ended:
-            await client.drained()
-            exchange.resume()
+    delivered = remembered(call, client)
+    await pump(exchange, delivered or client, client)
     attempt.failure = exchange.failure
+    if delivered is not None and attempt.failure is not None:
+        attempt = await resumed(call, attempt, client, delivered, settlement, after_cut)
     settlement.close(call, 200)
-    if stream is not None and stream.tail:
-        client.send(_tail_with_receipt(stream.tail, _receipt(call)))
-    if exchange.failure is not None and stream is not None and stream.error is None:
+    last = attempt.exchange.stream
+    if last is not None and last.tail and (attempt.failure is None or delivered is None):
+        client.send(_tail_with_receipt(last.tail, _receipt(call)))
+    if attempt.failure is not None and stream is not None:
         if stream.raw:
             raise ConnectionAbortedError("the answer broke off, and only the connection can say so")
-        client.send(stream.error_event(_cut_error(call, attempt)))
+        if delivered is not None and not delivered.withheld:
+            client.send(delivered.error(stream.error_event(_cut_error(call, attempt))))
+        elif delivered is not None:
+            client.send(delivered.withheld)
+        elif stream.error is None:
+            client.send(stream.error_event(_cut_error(call, attempt)))
     client.end()
     return Streamed(keep_alive=keep_alive)
 
@@ -147,7 +124,6 @@ def left_out_text(fields: list[str]) -> str:
 
 def _cut_error(call: Call, attempt: Attempt) -> dict[str, object]:
     failure = attempt.failure
-    reason = reason_text(failure.reason) if failure is not None else "stream_cut"
     timeout = failure is not None and failure.outcome == usage_pb2.OUTCOME_TIMEOUT
     message = failure.message if failure is not None else "the stream broke off"
     return {
@@ -155,7 +131,11 @@ def _cut_error(call: Call, attempt: Attempt) -> dict[str, object]:
         "type": "upstream_error",
         "code": "upstream_timeout" if timeout else "upstream_error",
         "param": None,
-        "attempts": [{"model": attempt.target.label, "reason": reason}],
+        "attempts": [
+            {"model": tried.target.label, "reason": reason_text(tried.failure.reason)}
+            for tried in call.attempts
+            if tried.failure is not None
+        ],
         "request_id": call.request_id.hex(),
     }
 

@@ -111,6 +111,11 @@ def _route(spec: resources_pb2.Route) -> Iterator[Problem]:
             )
     for field, value in spec.timeouts.ListFields():
         yield from _positive(("timeouts", field.name), value, MAX_TIMEOUT_SECONDS)
+    for name, text, known in (("hold", spec.hold, "whole"), ("resume", spec.resume, "exact")):
+        if text and text != known:
+            yield Problem((name,), f"must be {known!r}, or left out")
+    if spec.hold and spec.resume:
+        yield Problem(("resume",), "has nothing to do where `hold: whole` sends nothing before the end")
     if len(spec.task) > 64 or _CONTROL.search(spec.task):
         yield Problem(("task",), "must be at most 64 characters, none of them control characters")
 

@@ -266,6 +266,8 @@ def _route(
         task=spec.task,
         attempts_per_target=spec.retry.attempts or 2,
         timeouts=_timeouts(spec.timeouts),
+        hold_whole=spec.hold == "whole",
+        resume_exact=spec.resume == "exact",
         client_strategies=frozenset(spec.client_strategies),
         refusal="is disabled" if entry.disabled else "",
     )

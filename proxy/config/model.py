@@ -149,6 +149,9 @@ class Route:
     task: str = ""
     attempts_per_target: int = 2
     timeouts: Timeouts = Timeouts()
+    # Streams: kept until they are complete; after a cut, put together with another target's.
+    hold_whole: bool = False
+    resume_exact: bool = False
     # Suffixes that a client may add: cheapest, fastest, race.
     client_strategies: frozenset[str] = frozenset()
     # Why it answers nothing (disabled, or it leads to something that is gone); "" = it answers.

@@ -38,6 +38,7 @@ class Exchange:
 
     __slots__ = (
         "_active",
+        "_hold_whole",
         "_idle_deadline",
         "_loop",
         "_parts",
@@ -70,8 +71,11 @@ class Exchange:
         total_deadline: float,
         first_token_seconds: float,
         idle_seconds: float,
+        hold_whole: bool = False,
     ) -> None:
+        """`hold_whole`: a stream is there when it is complete, not when it has begun."""
         self._loop = loop
+        self._hold_whole = hold_whole
         # None: a whole answer was asked for.
         self.stream = stream
         self.started_at = time.monotonic()
@@ -103,8 +107,13 @@ class Exchange:
 
     @property
     def streaming(self) -> bool:
-        """A stream of events has begun."""
-        return self.first_event_at is not None
+        """A stream of events has begun, and is the client's from now on."""
+        return self.first_event_at is not None and not (self._hold_whole and self.failure is not None)
+
+    @property
+    def held(self) -> bytes:
+        """What there is of a stream that nobody has seen yet."""
+        return b"".join(self._parts)
 
     # Receiver
 
@@ -117,22 +126,14 @@ class Exchange:
     def on_body(self, data: bytes) -> None:
         stream = self.stream
         if stream is None:
-            self._size += len(data)
-            if self._size > MAX_ANSWER_BYTES:
-                self._fail(
-                    broken(
-                        usage_pb2.REASON_RESPONSE_TOO_LARGE,
-                        f"the answer is larger than {MAX_ANSWER_BYTES // 2**20} MiB",
-                    )
-                )
-                return
             self._parts.append(data)
+            self._bound(len(data))
             return
         self._active = True
         try:
             out = stream.feed(data)
         except AttemptFailed as failure:
-            self._fail(failure)
+            self.fail(failure)
             return
         if stream.done and self.on_done is not None:
             self.on_done()
@@ -146,7 +147,10 @@ class Exchange:
             self._parts.append(out)
             if self.first_event_at is None:
                 self.first_event_at = time.monotonic()
-                self.ready.set_result(None)
+                if not self._hold_whole:
+                    self.ready.set_result(None)
+            if self._hold_whole:
+                self._bound(len(out))
 
     def on_complete(self) -> None:
         stream = self.stream
@@ -159,7 +163,7 @@ class Exchange:
         try:
             out = stream.end()
         except AttemptFailed as failure:
-            self._fail(failure)
+            self.fail(failure)
             return
         if self.failure is None and not (stream.finished or stream.done):
             self.failure = stream.error or broken(
@@ -195,7 +199,7 @@ class Exchange:
 
     def begin_relay(self, sink: Sink) -> None:
         """Hands over what was held back, and everything from now on."""
-        held, self._parts = b"".join(self._parts), []
+        held, self._parts = self.held, []
         self.sink = sink
         if held and not sink.send(held) and self.link is not None:
             self._pause()
@@ -226,12 +230,12 @@ class Exchange:
     def check_deadlines(self, now: float) -> None:
         """Called by the ticker; fails the exchange when one of its deadlines has passed."""
         if now >= self.total_deadline:
-            self._fail(timed_out(usage_pb2.REASON_TOTAL_TIMEOUT, "no complete answer in time"))
+            self.fail(timed_out(usage_pb2.REASON_TOTAL_TIMEOUT, "no complete answer in time"))
         elif self.stream is None:
             return
         elif self.first_event_at is None:
             if now >= self.first_token_deadline:
-                self._fail(timed_out(usage_pb2.REASON_FIRST_TOKEN_TIMEOUT, "no first token in time"))
+                self.fail(timed_out(usage_pb2.REASON_FIRST_TOKEN_TIMEOUT, "no first token in time"))
         elif self.stream.done and not self._active:
             # Everything was said; a provider that leaves the connection open keeps nobody waiting.
             link = self.link
@@ -242,7 +246,13 @@ class Exchange:
             self._active = False
             self._idle_deadline = now + self.idle_seconds
         elif now >= self._idle_deadline:
-            self._fail(timed_out(usage_pb2.REASON_IDLE_TIMEOUT, "the stream stalled"))
+            self.fail(timed_out(usage_pb2.REASON_IDLE_TIMEOUT, "the stream stalled"))
+
+    def _bound(self, more: int) -> None:
+        self._size += more
+        if self._size > MAX_ANSWER_BYTES:
+            limit = f"the answer is larger than {MAX_ANSWER_BYTES // 2**20} MiB"
+            self.fail(broken(usage_pb2.REASON_RESPONSE_TOO_LARGE, limit))
 
     def _pause(self) -> None:
         self.paused = True
@@ -250,7 +260,8 @@ class Exchange:
             self.link.pause()
         self._wake()
 
-    def _fail(self, failure: AttemptFailed) -> None:
+    def fail(self, failure: AttemptFailed) -> None:
+        """Ends it here, at the socket too."""
         link, self.link = self.link, None
         if link is not None:
             link.abort()

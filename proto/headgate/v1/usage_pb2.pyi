@@ -43,6 +43,7 @@ class Reason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     REASON_PROXY_RESTART: _ClassVar[Reason]
     REASON_KEYS_COOLING_DOWN: _ClassVar[Reason]
     REASON_RACE_LOST: _ClassVar[Reason]
+    REASON_OTHER_ANSWER: _ClassVar[Reason]
 
 class CacheResult(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
@@ -82,6 +83,7 @@ REASON_ADDRESS_REFUSED: Reason
 REASON_PROXY_RESTART: Reason
 REASON_KEYS_COOLING_DOWN: Reason
 REASON_RACE_LOST: Reason
+REASON_OTHER_ANSWER: Reason
 CACHE_RESULT_UNSPECIFIED: CacheResult
 CACHE_RESULT_OFF: CacheResult
 CACHE_RESULT_MISS: CacheResult
