@@ -72,8 +72,17 @@ class Connection:
         return cls(parse_address(first, "HEADGATE_CONTROL_PLANE"), token, Path(ca_file) if ca_file else None)
 
 
+# Methods of another service than AdminService.
+_ROUTING = ("ExplainRoute", "ListStandings", "Replay")
+
+
+def _path(method: str) -> str:
+    service = "RoutingService" if method in _ROUTING else "AdminService"
+    return f"/headgate.v1.{service}/{method}"
+
+
 class AdminClient:
-    """headgate.v1.AdminService. Use as a context manager."""
+    """headgate.v1's AdminService and RoutingService. Use as a context manager."""
 
     def __init__(self, connection: Connection, *, quiet: bool = False) -> None:
         """`quiet`: somebody else shows progress."""
@@ -121,7 +130,7 @@ class AdminClient:
 
     def _call(self, method: str, request: Message, answer: type[A], deadline_seconds: float) -> A:
         invoke: Any = self._channel.unary_unary(
-            f"/headgate.v1.AdminService/{method}",
+            _path(method),
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=answer.FromString,
         )
@@ -134,7 +143,7 @@ class AdminClient:
     def stream(self, method: str, request: Message, answer: type[A]) -> Iterator[A]:
         """A server stream, until it ends or the caller stops reading."""
         invoke: Any = self._channel.unary_stream(
-            f"/headgate.v1.AdminService/{method}",
+            _path(method),
             request_serializer=lambda message: message.SerializeToString(),
             response_deserializer=answer.FromString,
         )

@@ -22,6 +22,7 @@ from admin_cli import (
     programs,
     provider,
     resource,
+    route,
     token,
     up,
     usage,
@@ -68,6 +69,7 @@ def build() -> typer.Typer:
     app.add_typer(key.app, name="key")
     app.add_typer(provider.app, name="provider")
     app.add_typer(token.app, name="token")
+    app.add_typer(route.app, name="route")
     app.command("usage")(usage.usage)
     app.add_typer(calls.app, name="calls")
     app.command("history")(history.history)

@@ -14,7 +14,6 @@ _ANY = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_n
 _GROUPS = {
     "experiment": ("show", "promote", "stop"),
     "models": ("fit",),
-    "route": ("explain",),
     "join-token": ("create",),
     "import": ("litellm",),
 }

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from admin_cli import render
 from admin_cli.errors import CliError, NotFound, UsageProblem
 from admin_cli.options import AnyTenantOption, NoWaitOption, OutputOption, TenantOption
 from admin_cli.render import Output, Result
@@ -21,7 +22,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Its name.", s
 
 # What a table shows of each kind; JSON and YAML have everything.
 _COLUMNS: dict[str, tuple[str, ...]] = {
-    "provider": ("name", "tenant", "kind", "base_url", "keys", "state.disabled"),
+    "provider": ("name", "tenant", "kind", "base_url", "keys", "state.disabled", "state.health"),
     "model": ("name", "tenant", "provider", "upstream_model", "state.disabled"),
     "route": ("name", "tenant", "policy", "state.disabled"),
     "key": ("name", "tenant", "allow", "expires", "state.disabled"),
@@ -64,7 +65,11 @@ def get(
                     lambda page: page.resources,
                 )
             )
+        health = _health(client, scope) if one == "provider" else {}
     items = [resource_item(view) for view in views]
+    for item in items if one == "provider" else ():
+        trouble = health.get((item["tenant"], item["name"]), [])
+        item["state"]["health"] = trouble if render.chosen(output) != "table" else _in_words(trouble)
     return Result(one.capitalize(), _COLUMNS.get(one, _COLUMNS_DEFAULT), items, output)
 
 
@@ -214,6 +219,29 @@ def _list_tokens(name: str | None, output: Output | None) -> Result:
         views.token_item,
     )
     return Result("Token", views.TOKEN_COLUMNS, _named("token", name, items), output)
+
+
+def _health(client: Any, tenant: str) -> dict[tuple[str, str], list[dict[str, Any]]]:
+    """By provider: what is not as it should be, proxy by proxy; empty where all is well."""
+    from admin_cli.views import health_items
+    from headgate.v1 import routing_pb2
+
+    request = routing_pb2.ListStandingsRequest(tenant=tenant)
+    answer = routing_pb2.ListStandingsResponse
+    found: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for proxy in client.pages("ListStandings", request, answer, lambda page: page.proxies):
+        for place, item in health_items(proxy):
+            found.setdefault(place, []).append(item)
+    return found
+
+
+def _in_words(trouble: list[dict[str, Any]]) -> str:
+    """One line each: `gpt-4o open (eu)`, `key a rate_limited (us)`."""
+    lines = [
+        f"{item.get('model') or 'key ' + item['key']} {item['state']} ({item['region'] or 'no region'})"
+        for item in trouble
+    ]
+    return "\n".join(dict.fromkeys(lines)) or "ok"
 
 
 def _listed(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from headgate.rules import spec
 from headgate.rules.names import DEFAULT_TENANT
-from headgate.v1 import admin_pb2, resources_pb2, usage_pb2
+from headgate.v1 import admin_pb2, config_pb2, resources_pb2, routing_pb2, usage_pb2
 
 CALL_COLUMNS = (
     "request_id", "time", "tenant", "key", "user", "route", "model", "provider", "status", "outcome",
@@ -89,6 +90,24 @@ def proxy_item(view: admin_pb2.ProxyView) -> dict[str, Any]:
         "usage_lag_seconds": view.usage_lag_seconds,
         "last_seen": time_text(view.last_seen),
     }
+
+
+def health_items(view: routing_pb2.ProxyStandings) -> Iterator[tuple[tuple[str, str], dict[str, Any]]]:
+    """((tenant, provider), item) of circuits that are not closed and of keys that rest, as one proxy says."""
+    beside = {"proxy": view.proxy or None, "region": view.region}
+    for one in view.standings.standings:
+        for circuit in one.circuits:
+            state = _enum(config_pb2.CircuitState, "CIRCUIT_STATE_", circuit.state)
+            if state not in ("closed", None):
+                yield (
+                    (one.tenant, one.provider),
+                    {"model": one.upstream_model, "key": circuit.key or None, "state": state, **beside},
+                )
+    for rest in view.standings.resting_keys:
+        yield (
+            (rest.tenant, rest.provider),
+            {"key": rest.key, "state": rest.reason or "resting", "seconds": round(rest.seconds, 1), **beside},
+        )
 
 
 def token_item(view: admin_pb2.TokenView) -> dict[str, Any]:

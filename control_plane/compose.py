@@ -23,6 +23,7 @@ from control_plane.keys.service import Keys
 from control_plane.maintenance import Maintenance
 from control_plane.minted.service import FirstAnswers
 from control_plane.ops.metrics import Metrics
+from control_plane.plans.service import Plans
 from control_plane.providers.service import ProviderKeys
 from control_plane.resources.apply import Applier
 from control_plane.resources.service import Resources
@@ -31,6 +32,7 @@ from control_plane.rpc.fleet import FleetCalls
 from control_plane.rpc.guard import Guard
 from control_plane.rpc.health import Health
 from control_plane.rpc.keys import KeyCalls
+from control_plane.rpc.plans import PlanCalls
 from control_plane.rpc.reflection import reflection_handlers
 from control_plane.rpc.resources import ResourceCalls
 from control_plane.rpc.server import listen, make_server, service_handlers
@@ -39,6 +41,7 @@ from control_plane.rpc.usage import UsageCalls
 from control_plane.secrets.vault import Vault
 from control_plane.settings import Address, Settings
 from control_plane.snapshots.service import Publisher
+from control_plane.standings.service import Standings
 from control_plane.streams.config import ConfigStreams
 from control_plane.streams.usage import UsageStreams
 from control_plane.tokens.authenticator import Authenticator
@@ -72,6 +75,7 @@ class ControlPlane:
         # A name that no other replica has; a restarted one is another.
         replica = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
         self.fleet = Fleet(self.database, replica, now)
+        self.standings = Standings(self.database, now)
         self.authenticator = Authenticator(self.database, now)
         self.ingest = Ingest(url, settings.usage_retention_days, now)
         self.tail = Tail(self.database, now)
@@ -104,6 +108,8 @@ class ControlPlane:
         token = TokenCalls(database, Tokens(self.revisions), answers, now)
         fleet = FleetCalls(database, self.fleet, self.revisions, self.publisher, self.vault, now)
         usage = UsageCalls(database, self.tail, now)
+        plans = Plans(self.publisher, self.standings, lambda: now().timestamp())
+        plan = PlanCalls(plans, self.standings)
         return {
             "ApplyResources": resource.apply,
             "GetResource": resource.get,
@@ -127,7 +133,9 @@ class ControlPlane:
             "ListCalls": usage.list_calls,
             "GetCall": usage.get_call,
             "TailCalls": usage.tail_calls,
-            "Watch": ConfigStreams(self.publisher, self.fleet, self.authenticator).watch,
+            "ExplainRoute": plan.explain_route,
+            "ListStandings": plan.list_standings,
+            "Watch": ConfigStreams(self.publisher, self.fleet, self.standings, self.authenticator).watch,
             "Report": UsageStreams(self.ingest, self.authenticator).report,
         }
 
@@ -179,6 +187,7 @@ class ControlPlane:
                     self.authenticator.sweep(),
                     self.ingest.run(),
                     self.fleet.run(),
+                    self.standings.run(),
                     self.maintenance.run(),
                 )
             ]

@@ -15,6 +15,8 @@ from control_plane.db.database import Database
 from control_plane.errors import DatabaseAway, QueryTooLong
 from control_plane.minted import store as minted_store
 from control_plane.minted.service import KEPT
+from control_plane.standings import store as standings_store
+from control_plane.standings.service import KEPT as STANDINGS_KEPT
 from control_plane.usage import partitions
 
 log = logging.getLogger(__name__)
@@ -40,6 +42,7 @@ class Maintenance:
         now = self._now()
         made, dropped = partitions.keep_up(session, now, self._retention_days)
         minted_store.forget_before(session, now - KEPT)
+        standings_store.forget_before(session, now - STANDINGS_KEPT)
         if made or dropped:
             log.info("partitions", extra={"data": {"made": made, "dropped": dropped}})
 

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from headgate.v1 import config_pb2
 from proxy.http.request import Request
 from proxy.http.responses import Raw, status_line
 from proxy.http.server import Server, open_socket
@@ -30,8 +31,12 @@ class Health:
 
 class Ops:
     def __init__(
-        self, health: Callable[[], Health], dumps: Callable[[], Awaitable[list[dict[str, Any]]]]
+        self,
+        health: Callable[[], Health],
+        dumps: Callable[[], Awaitable[list[dict[str, Any]]]],
+        standings: Callable[[], config_pb2.Standings],
     ) -> None:
+        self._standings = standings
         self._health = health
         self._dumps = dumps
         self._server: Server | None = None
@@ -68,11 +73,13 @@ class Ops:
 
         dumps = await self._dumps()
         health = self._health()
+        standings = self._standings()
 
         class Collector:
             def collect(self) -> Iterable[Any]:
                 yield from families(added_up(dumps))
                 yield from _gauges(health)
+                yield _circuits(standings)
 
         registry = CollectorRegistry()
         registry.register(Collector())
@@ -99,6 +106,20 @@ def _gauges(health: Health) -> Iterable[Any]:
         family = GaugeMetricFamily(name, text)
         family.add_metric([], value)
         yield family
+
+
+def _circuits(standings: config_pb2.Standings) -> Any:
+    """0: closed, 1: half-open, 2: open. Models that never failed have none."""
+    from prometheus_client.core import GaugeMetricFamily
+
+    numbers = {config_pb2.CIRCUIT_STATE_OPEN: 2, config_pb2.CIRCUIT_STATE_HALF_OPEN: 1}
+    labels = ["tenant", "provider", "model", "key"]
+    family = GaugeMetricFamily("headgate_circuit_state", "0 closed, 1 half-open, 2 open", labels=labels)
+    for one in standings.standings:
+        for circuit in one.circuits:
+            names = [one.tenant, one.provider, one.upstream_model, circuit.key]
+            family.add_metric(names, numbers.get(circuit.state, 0))
+    return family
 
 
 def _page(status: int, body: bytes, content_type: str = "application/json") -> Raw:

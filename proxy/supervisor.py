@@ -32,6 +32,9 @@ from proxy.worker import Worker
 # After the drain: time for the spool to be acknowledged before we leave it to the next start.
 FLUSH_SECONDS = 3.0
 ALARM_CHECK_SECONDS = 5.0
+# Between workers; to the control plane, and so to the region.
+SHARE_SECONDS = 1.0
+STANDINGS_SECONDS = 4.0
 # Without the control plane for longer than this, an alarm is logged.
 STALE_ALARM_SECONDS = 300.0
 
@@ -58,13 +61,17 @@ class Supervisor:
             self._log,
             status=self._status,
             applied=self._applied,
+            learned=self._learned,
             random=random.random,
         )
-        self._ops = Ops(self._health, self._dumps)
+        self._ops = Ops(self._health, self._dumps, lambda: self._standings)
         self._worker: Worker | None = None
         self._pool: WorkerPool | None = None
         self._stopping = asyncio.Event()
         self._saved: asyncio.Task[None] | None = None
+        # What all workers have learned.
+        self._standings = config_pb2.Standings()
+        self._standings_told_at = 0.0
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT; a second signal ends the drain."""
@@ -85,6 +92,7 @@ class Supervisor:
                 tasks.create_task(self._config.run()),
                 tasks.create_task(self._shipper.run()),
                 tasks.create_task(self._watch_alarms()),
+                tasks.create_task(self._share_standings()),
                 await self._start_workers(tasks, sock),
             ]
             self._log.event(
@@ -126,6 +134,21 @@ class Supervisor:
                     self._shipper.add(folder, writer_alive=False)
                 else:
                     folder.rmdir()
+
+    async def _share_standings(self) -> None:
+        while True:
+            await asyncio.sleep(SHARE_SECONDS)
+            if self._worker is not None:
+                self._standings = self._worker.standing.told()
+            elif self._pool is not None:
+                self._standings = await self._pool.share_standings()
+
+    async def _learned(self, standings: config_pb2.Standings) -> None:
+        """Other proxies of the region have measured something."""
+        if self._worker is not None:
+            self._worker.standing.adopt_measured(standings)
+        elif self._pool is not None:
+            await self._pool.tell_region(standings)
 
     async def _applied(self) -> None:
         """A new snapshot is served: workers get it too, and the disk in the background."""
@@ -195,11 +218,16 @@ class Supervisor:
                     self._log.event("alarm_over", alarm=name)
 
     def _status(self) -> config_pb2.ProxyStatus:
-        return config_pb2.ProxyStatus(
+        status = config_pb2.ProxyStatus(
             spool_bytes=self._shipper.spool_bytes,
             usage_lag_seconds=self._shipper.lag_seconds,
             inflight=self._worker.metrics.inflight if self._worker is not None else 0,
         )
+        now = time.monotonic()
+        if now - self._standings_told_at >= STANDINGS_SECONDS:
+            self._standings_told_at = now
+            status.standings.CopyFrom(self._standings)
+        return status
 
     def _health(self) -> Health:
         version = self._holder.version

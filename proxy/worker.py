@@ -29,6 +29,7 @@ from proxy.policy.health import Health
 from proxy.receipts import Receipts
 from proxy.settings import Settings
 from proxy.settle import Settlement
+from proxy.standing import Standing
 from proxy.upstream.deadlines import Deadlines
 from proxy.upstream.pool import Pools
 from proxy.upstream.requests import UpstreamRequests
@@ -59,7 +60,8 @@ class Worker:
         self._accounts = Accounts(self.metrics, settings.region)
         ids = Ids()
         estimates = Estimates(time.monotonic)
-        self.health = Health(time.monotonic, random.random)
+        health = Health(time.monotonic, random.random)
+        self.standing = Standing(estimates, health, holder.current)
         settlement = Settlement(
             recorder=Recorder(self.spool),
             accounts=self._accounts,
@@ -74,7 +76,7 @@ class Worker:
             settlement=settlement,
             ids=ids,
             random=random.random,
-            health=self.health,
+            health=health,
             estimates=estimates,
         )
         calls = Calls(

@@ -13,6 +13,7 @@ from control_plane.tokens.model import EDITOR, OWNER, PROXY, VIEWER
 ANYONE, BOOTSTRAP = "anyone", "bootstrap"
 
 _ADMIN = "/headgate.v1.AdminService/"
+_ROUTING = "/headgate.v1.RoutingService/"
 
 ACCESS: Mapping[str, str] = {
     f"{_ADMIN}ApplyResources": EDITOR,
@@ -37,6 +38,8 @@ ACCESS: Mapping[str, str] = {
     f"{_ADMIN}GetCall": VIEWER,
     f"{_ADMIN}TailCalls": VIEWER,
     f"{_ADMIN}GetStatus": VIEWER,
+    f"{_ROUTING}ExplainRoute": VIEWER,
+    f"{_ROUTING}ListStandings": VIEWER,
     "/headgate.v1.ConfigService/Watch": PROXY,
     "/headgate.v1.UsageService/Report": PROXY,
     "/grpc.health.v1.Health/Check": ANYONE,

@@ -18,6 +18,7 @@ from control_plane.errors import DatabaseAway, InvalidField, QueryTooLong
 from control_plane.fleet.errors import BadHello
 from control_plane.keys.errors import HashInUse
 from control_plane.minted.errors import RequestIdReused
+from control_plane.plans.errors import NoSuchKey, NoSuchRoute, NotCallable
 from control_plane.providers.errors import ProviderKeyNotFound
 from control_plane.resources.errors import (
     BadSpecs,
@@ -39,6 +40,7 @@ from control_plane.tokens.errors import (
     TokenNotFound,
 )
 from control_plane.usage.errors import BatchTooLarge, CallNotFound
+from headgate.rules.names import did_you_mean
 
 PROBLEMS_METADATA = "headgate-problems-bin"
 MAX_PROBLEMS_IN_WORDS = 3
@@ -67,6 +69,11 @@ def _problems(code: grpc.StatusCode) -> Callable[[Any], Status]:
         return Status(code, "; ".join(shown), ((PROBLEMS_METADATA, _as_json(error.problems)),))
 
     return make
+
+
+def _no_route(error: NoSuchRoute) -> str:
+    known = f"; there are {', '.join(error.known)}" if error.known else ""
+    return f"there is no route or model {error.name[:256]!r}{did_you_mean(error.name, error.known)}{known}"
 
 
 def _in_words(problem: SpecProblem) -> str:
@@ -130,5 +137,8 @@ _STATUS: dict[type[Exception], Callable[[Any], Status]] = {
     ),
     SecretsSealed: lambda e: Status(Code.FAILED_PRECONDITION, f"sealed: {e.reason}"),
     CannotOpen: lambda e: Status(Code.FAILED_PRECONDITION, f"a stored secret cannot be opened: {e.place}"),
+    NoSuchRoute: lambda e: Status(Code.NOT_FOUND, _no_route(e)),
+    NoSuchKey: lambda e: Status(Code.NOT_FOUND, f"there is no key {e.name[:80]!r}"),
+    NotCallable: lambda e: Status(Code.FAILED_PRECONDITION, f"{e.name!r} would not answer: {e.why}"),
     CallNotFound: lambda e: Status(Code.NOT_FOUND, f"there is no call {e.request_id}"),
 }

@@ -19,6 +19,7 @@ from control_plane.revisions.model import Version
 from control_plane.snapshots.model import Snapshot, View
 from control_plane.snapshots.service import Publisher
 from control_plane.snapshots.updates import Updates
+from control_plane.standings.service import Standings
 from control_plane.streams.session import WatchSession
 from control_plane.tokens.authenticator import Authenticator
 from control_plane.tokens.errors import NotAuthenticated
@@ -28,6 +29,7 @@ from headgate.v1 import config_pb2
 log = logging.getLogger(__name__)
 
 HELLO_TIMEOUT_SECONDS = 10.0
+SHARE_SECONDS = 4.0
 
 
 class _StreamOver(Exception):
@@ -35,7 +37,10 @@ class _StreamOver(Exception):
 
 
 class ConfigStreams:
-    def __init__(self, publisher: Publisher, fleet: Fleet, authenticator: Authenticator) -> None:
+    def __init__(
+        self, publisher: Publisher, fleet: Fleet, standings: Standings, authenticator: Authenticator
+    ) -> None:
+        self._standings = standings
         self._publisher = publisher
         self._fleet = fleet
         self._authenticator = authenticator
@@ -54,11 +59,13 @@ class ConfigStreams:
         self._fleet.connect(proxy)
         log.info("proxy connected", extra={"data": {"proxy": proxy.name, "region": proxy.region}})
         answered, has_token = asyncio.Event(), True
+        writing = asyncio.Lock()
         try:
             with self._authenticator.watching(caller) as ended:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(self._read(requests, session, proxy, answered))
-                    tasks.create_task(self._send(context, session, proxy, answered))
+                    tasks.create_task(self._send(context, writing, session, proxy, answered))
+                    tasks.create_task(self._share(context, writing, proxy))
                     tasks.create_task(_raise_when(ended))
         except* _StreamOver:
             pass
@@ -122,11 +129,14 @@ class ConfigStreams:
                     answered.set()
             elif kind == "status":
                 self._fleet.reported(proxy, request.status.spool_bytes, request.status.usage_lag_seconds)
+                if request.status.HasField("standings"):
+                    self._standings.reported(proxy, request.status.standings)
         raise _StreamOver
 
     async def _send(
         self,
         context: grpc.aio.ServicerContext[config_pb2.WatchRequest, bytes],
+        writing: asyncio.Lock,
         session: WatchSession,
         proxy: Proxy,
         answered: asyncio.Event,
@@ -137,13 +147,29 @@ class ConfigStreams:
             self._note_staleness(snapshot, session, proxy)
             update = session.next_update(snapshot.view(proxy.region))
             if update is not None:
-                for message in update.messages:
-                    await context.write(message)
+                async with writing:
+                    for message in update.messages:
+                        await context.write(message)
             if session.is_waiting:
                 await answered.wait()
                 snapshot = self._publisher.require()
             else:
                 snapshot = await self._publisher.wait_beyond(snapshot.version)
+
+    async def _share(
+        self,
+        context: grpc.aio.ServicerContext[config_pb2.WatchRequest, bytes],
+        writing: asyncio.Lock,
+        proxy: Proxy,
+    ) -> None:
+        """What the other proxies of its region have measured, now and then."""
+        while True:
+            await asyncio.sleep(SHARE_SECONDS)
+            others = self._standings.of_region(proxy.region, besides=proxy.name)
+            if others.standings:
+                message = config_pb2.WatchResponse(standings=others).SerializeToString()
+                async with writing:
+                    await context.write(message)
 
     def _note_staleness(self, snapshot: Snapshot, session: WatchSession, proxy: Proxy) -> None:
         if session.served is None or session.served < snapshot.version:

@@ -12,11 +12,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import ParamSpec, TypeVar
 
-from headgate.policy.compile import PolicyCompiler
+from headgate.policy.compile import PolicyCompiler, own_or_shared, prices_of
 from headgate.policy.nodes import Fixed
 from headgate.rules.credentials import Secret
-from headgate.rules.money import DISCOUNT_UNIT, Price
-from headgate.rules.names import SHARED_TENANT
+from headgate.rules.money import DISCOUNT_UNIT
 from headgate.v1 import config_pb2, resources_pb2
 from proxy.config.model import (
     FAILURES_TO_OPEN,
@@ -215,14 +214,14 @@ def _target(
     name: EntryName, entry: config_pb2.ConfigEntry, providers: Mapping[str, Mapping[str, Provider]]
 ) -> Target | None:
     spec = entry.model.spec
-    provider = _own_or_shared(providers, name[1], spec.provider)
+    provider = own_or_shared(providers, name[1], spec.provider)
     if provider is None:
         return None
     return Target(
         model=spec.name,
         provider=provider,
         upstream_model=spec.upstream_model or spec.name,
-        prices=tuple(_price(price) for price in entry.model.prices.prices),
+        prices=prices_of(entry.model.prices),
         price_version=entry.model.prices.version,
         discount_ppm=int(Decimal(spec.discount or "0") * DISCOUNT_UNIT),
         disabled=entry.disabled,
@@ -234,24 +233,6 @@ def _target(
     )
 
 
-def _price(price: config_pb2.Price) -> Price:
-    return Price(
-        input=price.input,
-        output=price.output,
-        cache_read=price.cache_read,
-        cache_write_5m=price.cache_write_5m,
-        cache_write_1h=price.cache_write_1h,
-        audio_input=price.audio_input,
-        audio_output=price.audio_output,
-        request=price.request,
-        from_unix_ms=price.from_unix_ms,
-        service_tier=price.service_tier,
-        above_input_tokens=price.above_input_tokens,
-        day_from_seconds=price.day_from_seconds,
-        day_to_seconds=price.day_to_seconds,
-    )
-
-
 def _route(
     name: EntryName,
     entry: config_pb2.ConfigEntry,
@@ -259,7 +240,7 @@ def _route(
     entries: Entries,
 ) -> Route:
     spec = entry.route
-    node = PolicyCompiler(name[1], targets, entries, _own_or_shared).node(spec.policy, (spec.name,))
+    node = PolicyCompiler(name[1], targets, entries).node(spec.policy, (spec.name,))
     return Route(
         name=spec.name,
         node=node,
@@ -281,8 +262,3 @@ def _timeouts(spec: resources_pb2.Timeouts) -> Timeouts:
         idle_seconds=spec.idle.ToNanoseconds() / 1e9 or default.idle_seconds,
         total_seconds=spec.total.ToNanoseconds() / 1e9 or default.total_seconds,
     )
-
-
-def _own_or_shared(by_tenant: Mapping[str, Mapping[str, T]], tenant: str, name: str) -> T | None:
-    own = by_tenant.get(tenant, {}).get(name)
-    return own if own is not None else by_tenant.get(SHARED_TENANT, {}).get(name)

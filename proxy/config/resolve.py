@@ -7,19 +7,16 @@ Everything is deny by default; what was found is cached per key until the next s
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from fnmatch import fnmatchcase
 
-from headgate.policy.choosing import Cheapest, Fastest, Race
-from headgate.policy.nodes import Fixed, Node
+from headgate.policy.naming import BUILT_IN, STRATEGIES, allows, chosen_by
+from headgate.policy.nodes import Fixed
 from headgate.rules.money import Price
 from headgate.rules.names import SHARED_TENANT
 from proxy.config.model import Key, Provider, Route, Snapshot, Target
 from proxy.errors import CallError, model_not_allowed, model_not_found
 
-STRATEGIES = ("cheapest", "fastest", "race")
-BUILT_IN = ("cheapest", "fastest")
 # Distinct names remembered per key: a client that invents names must not grow our memory.
 MAX_RESOLVED_PER_KEY = 1_000
 MAX_NAME_LENGTH = 256
@@ -60,12 +57,12 @@ def _resolve(snapshot: Snapshot, key: Key, name: str) -> Route:
 
 def _built_in(snapshot: Snapshot, key: Key, name: str) -> Route:
     """`cheapest` and `fastest`: over all models that the key may call, if it may call them by that name."""
-    if key.allow is None or not allows(key, name, is_route=True):
+    if key.allow is None or not allows(key.allow, name, is_route=True):
         raise model_not_allowed(name)
     targets: dict[str, Target] = {}
     for tenant in (key.tenant, SHARED_TENANT):
         for model, route in snapshot.models.get(tenant, {}).items():
-            if model not in targets and allows(key, model, is_route=False):
+            if model not in targets and allows(key.allow, model, is_route=False):
                 targets[model] = next(route.node.targets())
     return Route(name, chosen_by(name, list(targets.values())))
 
@@ -85,28 +82,12 @@ def _with_strategy(snapshot: Snapshot, key: Key, name: str, base: str, strategy:
     return replace(route, name=name, node=chosen_by(strategy, targets))
 
 
-def chosen_by(strategy: str, targets: Sequence[Target]) -> Node[Target]:
-    nodes = [Fixed((target,)) for target in targets]
-    if strategy == "cheapest":
-        return Cheapest(nodes)
-    if strategy == "fastest":
-        return Fastest(nodes)
-    return Race(nodes)
-
-
 def _permitted(key: Key, name: str, route: Route, *, is_route: bool) -> Route:
-    if not allows(key, name, is_route=is_route):
+    if not allows(key.allow, name, is_route=is_route):
         raise model_not_allowed(name)
     if route.refusal:
         raise CallError(400, "no_capable_model", f"Route {name!r} {route.refusal}.", "model")
     return route
-
-
-def allows(key: Key, name: str, *, is_route: bool) -> bool:
-    """Whether the key's patterns cover a name. No patterns: routes only."""
-    if key.allow is None:
-        return is_route
-    return any(pattern == name or fnmatchcase(name, pattern) for pattern in key.allow)
 
 
 def _direct(snapshot: Snapshot, key: Key, name: str) -> Route | None:
@@ -120,7 +101,7 @@ def _direct(snapshot: Snapshot, key: Key, name: str) -> Route | None:
             for target in route.node.targets():
                 if target.provider is provider and target.upstream_model == upstream_model:
                     return Route(name, Fixed((target,)))
-    if not allows(key, name, is_route=False):
+    if not allows(key.allow, name, is_route=False):
         raise model_not_allowed(name)
     prices, version = catalogue_price(provider.kind.name, provider.base_url, upstream_model)
     return Route(
@@ -149,7 +130,7 @@ def callable_names(snapshot: Snapshot, key: Key) -> Iterator[tuple[str, str]]:
     for kind, by_tenant in (("route", snapshot.routes), ("model", snapshot.models)):
         for tenant in (key.tenant, SHARED_TENANT):
             for name, route in by_tenant.get(tenant, {}).items():
-                if name in seen or not allows(key, name, is_route=kind == "route"):
+                if name in seen or not allows(key.allow, name, is_route=kind == "route"):
                     continue
                 seen.add(name)
                 owner = "headgate"

@@ -39,6 +39,7 @@ class ConfigStream:
         *,
         status: Status,
         applied: Callable[[], Awaitable[None]],
+        learned: Callable[[config_pb2.Standings], Awaitable[None]],
         random: Callable[[], float],
     ) -> None:
         self._settings = settings
@@ -47,6 +48,7 @@ class ConfigStream:
         self._log = log
         self._status = status
         self._applied = applied
+        self._learned = learned
         self._random = random
         self.connected = False
         # Said once, not at every retry.
@@ -88,7 +90,10 @@ class ConfigStream:
             if not call.done():  # a refused call has (empty) initial metadata too
                 self.connected, self.lost_at = True, None
             async for response in call:
-                await self._take(response.update, outgoing)
+                if response.HasField("standings"):
+                    await self._learned(response.standings)
+                if response.HasField("update"):
+                    await self._take(response.update, outgoing)
         finally:
             reporting.cancel()
             call.cancel()

@@ -7,7 +7,8 @@ is tried all the same. Rate limits rest a key (attempts.py) and say nothing abou
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ MAX_OPEN_SECONDS = 20.0
 # A probe that never came back does not keep the circuit half-open for ever.
 PROBE_SECONDS = 30.0
 MAX_CIRCUITS = 10_000
+MAX_TOLD = 1_000
 
 CircuitKey = tuple[CandidateKey, str]
 
@@ -40,6 +42,8 @@ class Circuit:
     open_until: float = 0.0
     open_seconds: float = 0.0
     probed_at: float = 0.0
+    # Opened by another worker: not to be told as one's own.
+    adopted: bool = False
 
     def state(self, now: float) -> str:
         if not self.open_until:
@@ -88,6 +92,7 @@ class Health:
         circuit.calls += 1
         circuit.failing_share *= 1 - SHARE_WEIGHT
         circuit.open_until = circuit.open_seconds = circuit.probed_at = 0.0
+        circuit.adopted = False
 
     def failed(self, target: Target, key: ProviderKey | None) -> None:
         """An error or a timeout of the model's own making."""
@@ -109,6 +114,25 @@ class Health:
             circuit.open_seconds = seconds
             circuit.open_until = self._clock() + seconds * (0.5 + 0.5 * self._random())
             circuit.probed_at = 0.0
+            circuit.adopted = False
+
+    def told(self) -> Iterator[tuple[CandidateKey, str, str, float]]:
+        """(model, key, state, seconds until a probe) of what failed here, and was not opened by others."""
+        now = self._clock()
+        for (model, key), circuit in itertools.islice(self._circuits.items(), MAX_TOLD):
+            if not circuit.adopted:
+                yield model, key, circuit.state(now), max(0.0, circuit.open_until - now)
+
+    def adopt(self, model: CandidateKey, key: str, seconds: float) -> None:
+        """Another worker of this proxy has opened it; what is open here stays as it is."""
+        circuit = self._circuits.get((model, key))
+        if circuit is None:
+            if len(self._circuits) >= MAX_CIRCUITS:
+                return
+            circuit = self._circuits[(model, key)] = Circuit()
+        if not circuit.open_until:
+            circuit.open_until, circuit.open_seconds = self._clock() + seconds, seconds
+            circuit.adopted = True
 
     def state(self, target: Target) -> str:
         """The worst of its keys that is not the only one: "degraded" where they differ."""

@@ -32,6 +32,10 @@ class Operation(enum.IntEnum):
     DRAIN = 5
     # To the supervisor: calls would be answered.
     READY = 6
+    # To the worker: what the others have learned (Standings); answered with what it learned itself.
+    STANDINGS = 7
+    # To the worker: what other proxies of the region have measured.
+    REGION = 8
 
 
 class LinkLost(ConnectionError):

@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+from headgate.policy.standing import merged
 from headgate.v1 import config_pb2
 from proxy.config.holder import ConfigHolder
 from proxy.logs import Log
@@ -31,13 +32,15 @@ CONFIG_SECONDS = 30.0
 class _Member:
     """One worker process."""
 
-    __slots__ = ("folder", "link", "process", "ready")
+    __slots__ = ("folder", "link", "process", "ready", "told")
 
     def __init__(self, process: asyncio.subprocess.Process, link: Link, folder: Path) -> None:
         self.process = process
         self.link = link
         self.folder = folder
         self.ready = False
+        # What it has learned, as it said last.
+        self.told = config_pb2.Standings()
 
 
 class WorkerPool:
@@ -155,6 +158,30 @@ class WorkerPool:
             except (LinkLost, TimeoutError):
                 continue
         return found
+
+    async def share_standings(self) -> config_pb2.Standings:
+        """Tells each worker what the others have learned; gives back what all have."""
+
+        async def ask(member: _Member) -> None:
+            others = merged(one.told for one in self._members if one is not member)
+            try:
+                answer = await member.link.ask(Operation.STANDINGS, others.SerializeToString())
+                member.told = config_pb2.Standings.FromString(answer)
+            except (LinkLost, TimeoutError):
+                return
+
+        members = [member for member in self._members if member.ready]
+        await asyncio.gather(*map(ask, members))
+        return merged(member.told for member in members)
+
+    async def tell_region(self, standings: config_pb2.Standings) -> None:
+        """What other proxies of the region have measured."""
+        payload = standings.SerializeToString()
+        for member in [*self._members]:
+            try:
+                await member.link.tell(Operation.REGION, payload)
+            except LinkLost:
+                continue
 
     async def drain(self, seconds: float) -> None:
         """Asks all to finish, waits, and ends those that do not."""

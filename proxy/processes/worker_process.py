@@ -69,6 +69,11 @@ class WorkerProcess:
             wanted = orjson.loads(payload)
             receipt = self._worker.receipts.get(bytes.fromhex(wanted["id"]), wanted["tenant"], wanted["key"])
             return orjson.dumps(receipt) if receipt is not None else b""
+        elif operation == Operation.STANDINGS and self._worker is not None:
+            self._worker.standing.adopt(config_pb2.Standings.FromString(payload))
+            return self._worker.standing.told().SerializeToString()
+        elif operation == Operation.REGION and self._worker is not None:
+            self._worker.standing.adopt_measured(config_pb2.Standings.FromString(payload))
         elif operation == Operation.DRAIN:
             self._draining.set()
         return b""

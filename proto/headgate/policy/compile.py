@@ -5,24 +5,24 @@ Raises ValueError for what cannot be served; the snapshot is then refused with t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from decimal import Decimal
-from typing import Any, Generic
+from typing import Any, Generic, TypeVar
 
 from headgate.policy.candidate import C
 from headgate.policy.choosing import Cheapest, Fastest, Race
 from headgate.policy.conditions import Condition
 from headgate.policy.nodes import Barred, Cases, Fixed, Node, Weighted, fallback
-from headgate.rules.money import PICO_PER_USD
+from headgate.rules.money import PICO_PER_USD, Price
 from headgate.rules.names import SHARED_TENANT
 from headgate.rules.units import parse_duration_ns
-from headgate.v1 import policy_pb2
+from headgate.v1 import config_pb2, policy_pb2
 
 # Routes that refer to routes: deeper is a cycle, which the control plane refuses.
 MAX_ROUTE_DEPTH = 20
 DEFAULT_WIDTH = 2
 AUTO = "auto"
-LookUp = Callable[[Mapping[str, Mapping[str, Any]], str, str], Any]
+T = TypeVar("T")
 
 
 class PolicyCompiler(Generic[C]):
@@ -33,12 +33,10 @@ class PolicyCompiler(Generic[C]):
         tenant: str,
         targets: Mapping[str, Mapping[str, C]],
         entries: Mapping[tuple[str, str, str], Any],
-        own_or_shared: LookUp,
     ) -> None:
         self._tenant = tenant
         self._targets = targets
         self._entries = entries
-        self._own_or_shared = own_or_shared
 
     def node(self, policy: policy_pb2.Policy, routes: tuple[str, ...]) -> Node[C]:
         """`routes`: the names on the way here, to end at a cycle."""
@@ -80,7 +78,7 @@ class PolicyCompiler(Generic[C]):
         return [self.node(node, routes) for node in nodes]
 
     def _model(self, name: str) -> Node[C]:
-        target = self._own_or_shared(self._targets, self._tenant, name)
+        target = own_or_shared(self._targets, self._tenant, name)
         if target is not None:
             return Fixed((target,))
         known = [("model", tenant, name) in self._entries for tenant in (self._tenant, SHARED_TENANT)]
@@ -109,6 +107,32 @@ class PolicyCompiler(Generic[C]):
             width=race.width or DEFAULT_WIDTH,
             max_picousd=_picousd(race.max_usd),
         )
+
+
+def own_or_shared(by_tenant: Mapping[str, Mapping[str, T]], tenant: str, name: str) -> T | None:
+    own = by_tenant.get(tenant, {}).get(name)
+    return own if own is not None else by_tenant.get(SHARED_TENANT, {}).get(name)
+
+
+def prices_of(prices: config_pb2.PriceList) -> tuple[Price, ...]:
+    return tuple(
+        Price(
+            input=price.input,
+            output=price.output,
+            cache_read=price.cache_read,
+            cache_write_5m=price.cache_write_5m,
+            cache_write_1h=price.cache_write_1h,
+            audio_input=price.audio_input,
+            audio_output=price.audio_output,
+            request=price.request,
+            from_unix_ms=price.from_unix_ms,
+            service_tier=price.service_tier,
+            above_input_tokens=price.above_input_tokens,
+            day_from_seconds=price.day_from_seconds,
+            day_to_seconds=price.day_to_seconds,
+        )
+        for price in prices.prices
+    )
 
 
 def _picousd(text: str) -> int | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
@@ -50,6 +50,8 @@ class Learned:
     slow_seconds: float = 0.0
     # Clock of the last measurement; 0: never measured.
     measured_at: float = 0.0
+    # Measured by somebody else: not to be told as one's own.
+    adopted: bool = False
 
 
 K = TypeVar("K")
@@ -65,6 +67,16 @@ class Estimates:
         self._by_route: dict[tuple[str, CandidateKey], Learned] = {}
         # (target, digest of the prompt's beginning) → when it was last sent there.
         self._prefixes: OrderedDict[tuple[CandidateKey, bytes], float] = OrderedDict()
+
+    def all(self) -> Iterator[tuple[CandidateKey, Learned]]:
+        return iter(self._learned.items())
+
+    def by_route(self) -> Iterator[tuple[str, CandidateKey, Learned]]:
+        return ((route, key, learned) for (route, key), learned in self._by_route.items())
+
+    def entry(self, key: CandidateKey, route: str = "") -> Learned:
+        """To be filled from what somebody else learned."""
+        return _entry(self._by_route, (route, key)) if route else _entry(self._learned, key)
 
     def learned(self, target: Candidate) -> Learned | None:
         return self._learned.get(key_of(target))
@@ -168,6 +180,7 @@ class Estimates:
             learned.seconds_per_token = _moved(learned.seconds_per_token, rest / tokens.output, weight)
         learned.slow_seconds = _quantile(learned.slow_seconds, first)
         learned.measured_at = now
+        learned.adopted = False
 
 
 def _entry(table: dict[K, Learned], key: K) -> Learned:

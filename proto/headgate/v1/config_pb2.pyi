@@ -3,12 +3,24 @@ import datetime
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headgate.v1 import resources_pb2 as _resources_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from collections.abc import Iterable as _Iterable, Mapping as _Mapping
 from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class CircuitState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    CIRCUIT_STATE_UNSPECIFIED: _ClassVar[CircuitState]
+    CIRCUIT_STATE_CLOSED: _ClassVar[CircuitState]
+    CIRCUIT_STATE_OPEN: _ClassVar[CircuitState]
+    CIRCUIT_STATE_HALF_OPEN: _ClassVar[CircuitState]
+CIRCUIT_STATE_UNSPECIFIED: CircuitState
+CIRCUIT_STATE_CLOSED: CircuitState
+CIRCUIT_STATE_OPEN: CircuitState
+CIRCUIT_STATE_HALF_OPEN: CircuitState
 
 class Version(_message.Message):
     __slots__ = ("epoch", "revision")
@@ -72,20 +84,90 @@ class ConfigNack(_message.Message):
     def __init__(self, nonce: _Optional[str] = ..., version: _Optional[_Union[Version, _Mapping]] = ..., resource: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ProxyStatus(_message.Message):
-    __slots__ = ("spool_bytes", "usage_lag_seconds", "inflight")
+    __slots__ = ("spool_bytes", "usage_lag_seconds", "inflight", "standings")
     SPOOL_BYTES_FIELD_NUMBER: _ClassVar[int]
     USAGE_LAG_SECONDS_FIELD_NUMBER: _ClassVar[int]
     INFLIGHT_FIELD_NUMBER: _ClassVar[int]
+    STANDINGS_FIELD_NUMBER: _ClassVar[int]
     spool_bytes: int
     usage_lag_seconds: float
     inflight: int
-    def __init__(self, spool_bytes: _Optional[int] = ..., usage_lag_seconds: _Optional[float] = ..., inflight: _Optional[int] = ...) -> None: ...
+    standings: Standings
+    def __init__(self, spool_bytes: _Optional[int] = ..., usage_lag_seconds: _Optional[float] = ..., inflight: _Optional[int] = ..., standings: _Optional[_Union[Standings, _Mapping]] = ...) -> None: ...
 
 class WatchResponse(_message.Message):
-    __slots__ = ("update",)
+    __slots__ = ("update", "standings")
     UPDATE_FIELD_NUMBER: _ClassVar[int]
+    STANDINGS_FIELD_NUMBER: _ClassVar[int]
     update: ConfigUpdate
-    def __init__(self, update: _Optional[_Union[ConfigUpdate, _Mapping]] = ...) -> None: ...
+    standings: Standings
+    def __init__(self, update: _Optional[_Union[ConfigUpdate, _Mapping]] = ..., standings: _Optional[_Union[Standings, _Mapping]] = ...) -> None: ...
+
+class Standings(_message.Message):
+    __slots__ = ("standings", "resting_keys")
+    STANDINGS_FIELD_NUMBER: _ClassVar[int]
+    RESTING_KEYS_FIELD_NUMBER: _ClassVar[int]
+    standings: _containers.RepeatedCompositeFieldContainer[Standing]
+    resting_keys: _containers.RepeatedCompositeFieldContainer[RestingKey]
+    def __init__(self, standings: _Optional[_Iterable[_Union[Standing, _Mapping]]] = ..., resting_keys: _Optional[_Iterable[_Union[RestingKey, _Mapping]]] = ...) -> None: ...
+
+class Standing(_message.Message):
+    __slots__ = ("tenant", "provider", "upstream_model", "circuits", "age_seconds", "first_token_seconds", "seconds_per_token", "slow_seconds", "cached_share", "lengths")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    UPSTREAM_MODEL_FIELD_NUMBER: _ClassVar[int]
+    CIRCUITS_FIELD_NUMBER: _ClassVar[int]
+    AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TOKEN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_PER_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SLOW_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    CACHED_SHARE_FIELD_NUMBER: _ClassVar[int]
+    LENGTHS_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    provider: str
+    upstream_model: str
+    circuits: _containers.RepeatedCompositeFieldContainer[Circuit]
+    age_seconds: float
+    first_token_seconds: float
+    seconds_per_token: float
+    slow_seconds: float
+    cached_share: float
+    lengths: _containers.RepeatedCompositeFieldContainer[AnswerLength]
+    def __init__(self, tenant: _Optional[str] = ..., provider: _Optional[str] = ..., upstream_model: _Optional[str] = ..., circuits: _Optional[_Iterable[_Union[Circuit, _Mapping]]] = ..., age_seconds: _Optional[float] = ..., first_token_seconds: _Optional[float] = ..., seconds_per_token: _Optional[float] = ..., slow_seconds: _Optional[float] = ..., cached_share: _Optional[float] = ..., lengths: _Optional[_Iterable[_Union[AnswerLength, _Mapping]]] = ...) -> None: ...
+
+class AnswerLength(_message.Message):
+    __slots__ = ("route", "output_tokens", "answers")
+    ROUTE_FIELD_NUMBER: _ClassVar[int]
+    OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    ANSWERS_FIELD_NUMBER: _ClassVar[int]
+    route: str
+    output_tokens: float
+    answers: int
+    def __init__(self, route: _Optional[str] = ..., output_tokens: _Optional[float] = ..., answers: _Optional[int] = ...) -> None: ...
+
+class Circuit(_message.Message):
+    __slots__ = ("key", "state", "open_seconds")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    OPEN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    state: CircuitState
+    open_seconds: float
+    def __init__(self, key: _Optional[str] = ..., state: _Optional[_Union[CircuitState, str]] = ..., open_seconds: _Optional[float] = ...) -> None: ...
+
+class RestingKey(_message.Message):
+    __slots__ = ("tenant", "provider", "key", "seconds", "reason")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    PROVIDER_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    provider: str
+    key: str
+    seconds: float
+    reason: str
+    def __init__(self, tenant: _Optional[str] = ..., provider: _Optional[str] = ..., key: _Optional[str] = ..., seconds: _Optional[float] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ConfigUpdate(_message.Message):
     __slots__ = ("version", "nonce", "base", "upserts", "removals", "last")

@@ -12,15 +12,24 @@ from typing import Any
 
 import grpc
 import psycopg
+from google.protobuf import message_factory
 
 from control_plane.compose import ControlPlane
 from control_plane.db.embedded import EmbeddedPostgres
 from control_plane.settings import Address, Settings
 from headgate.rules.credentials import Secret
 from headgate.rules.spec import parse
-from headgate.v1 import admin_pb2, config_pb2, resources_pb2, usage_pb2
+from headgate.v1 import admin_pb2, config_pb2, resources_pb2, routing_pb2, usage_pb2
 
 ADMIN = "/headgate.v1.AdminService/"
+METHODS = {
+    method.name: method
+    for service in (
+        admin_pb2.DESCRIPTOR.services_by_name["AdminService"],
+        routing_pb2.DESCRIPTOR.services_by_name["RoutingService"],
+    )
+    for method in service.methods
+}
 KEK = base64.b64encode(bytes(range(32))).decode()
 
 
@@ -57,11 +66,12 @@ class Client:
         self.metadata = (("authorization", f"Bearer {token}"),) if token else ()
 
     async def call(self, method: str, request: Any = None, timeout: float = 15.0) -> Any:
-        descriptor = admin_pb2.DESCRIPTOR.services_by_name["AdminService"].methods_by_name[method]
-        kinds = (getattr(admin_pb2, kind.name) for kind in (descriptor.input_type, descriptor.output_type))
-        request_type, response_type = kinds
+        descriptor = METHODS[method]
+        request_type, response_type = (
+            message_factory.GetMessageClass(kind) for kind in (descriptor.input_type, descriptor.output_type)
+        )
         stub = self._channel.unary_unary(
-            ADMIN + method,
+            f"/{descriptor.containing_service.full_name}/{method}",
             request_serializer=request_type.SerializeToString,
             response_deserializer=response_type.FromString,
         )

@@ -35,7 +35,8 @@ class ScriptedProxy:
                 response = await self._call.read()
                 if not isinstance(response, config_pb2.WatchResponse):
                     raise ConnectionError(f"{await self._call.code()}: {await self._call.details()}")
-                self.parts.append(response.update)
+                if response.HasField("update"):
+                    self.parts.append(response.update)
         return self.parts[-1]
 
     async def accept(self) -> config_pb2.ConfigUpdate:
@@ -78,6 +79,17 @@ class ScriptedProxy:
     async def status(self, spool_bytes: int, usage_lag_seconds: float) -> None:
         status = config_pb2.ProxyStatus(spool_bytes=spool_bytes, usage_lag_seconds=usage_lag_seconds)
         await self._call.write(config_pb2.WatchRequest(status=status))
+
+    async def learned(self, standings: config_pb2.Standings) -> None:
+        status = config_pb2.ProxyStatus(standings=standings)
+        await self._call.write(config_pb2.WatchRequest(status=status))
+
+    async def hears(self) -> config_pb2.Standings:
+        """What others have learned, as soon as it comes."""
+        while not (response := await self._call.read()).HasField("standings"):
+            pass
+        heard: config_pb2.Standings = response.standings
+        return heard
 
     async def ending(self, timeout: float = 5.0) -> str:
         """The status code with which the stream ends, after whatever was still sent."""

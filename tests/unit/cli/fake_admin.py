@@ -18,7 +18,14 @@ from typing import Any
 import grpc
 
 from headgate.rules.credentials import KEY_PREFIX, TOKEN_PREFIX, mint, public_part
-from headgate.v1 import admin_pb2, admin_pb2_grpc, resources_pb2, usage_pb2
+from headgate.v1 import (
+    admin_pb2,
+    admin_pb2_grpc,
+    resources_pb2,
+    routing_pb2,
+    routing_pb2_grpc,
+    usage_pb2,
+)
 
 KINDS = ("tenant", "provider", "model", "route", "key")
 
@@ -256,9 +263,17 @@ def call_view(request_id: str) -> admin_pb2.CallView:
     )
 
 
+class FakeRouting(routing_pb2_grpc.RoutingServiceServicer):
+    """Nothing was ever measured."""
+
+    def ListStandings(self, request: Any, context: Any) -> Any:
+        return routing_pb2.ListStandingsResponse()
+
+
 def serve(admin: FakeAdmin, address: str) -> tuple[grpc.Server, int]:
     server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
     admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)  # type: ignore[no-untyped-call]
+    routing_pb2_grpc.add_RoutingServiceServicer_to_server(FakeRouting(), server)  # type: ignore[no-untyped-call]
     port = server.add_insecure_port(address)
     server.start()
     return server, port

@@ -110,7 +110,6 @@ def test_wrong_usage_is_2_and_shows_no_secret(state: Path, headgate: Headgate, a
         "audit",
         "join-token create --region r",
         "import litellm F",
-        "route explain chat",
     ],
 )
 def test_what_is_not_built_yet_is_refused(state: Path, headgate: Headgate, arguments: str) -> None:

@@ -74,7 +74,12 @@ def test_services_end_in_service_and_each_rpc_has_its_own_request_and_response(
     contract: list[descriptor_pb2.FileDescriptorProto],
 ) -> None:
     services = [service for file in contract for service in file.service]
-    assert {s.name for s in services} == {"AdminService", "ConfigService", "UsageService"}
+    assert {s.name for s in services} == {
+        "AdminService",
+        "ConfigService",
+        "RoutingService",
+        "UsageService",
+    }
     assert all(service.name.endswith("Service") for service in services)
     methods = [method for service in services for method in service.method]
     for method in methods:
@@ -98,8 +103,9 @@ def test_every_rpc_and_service_says_what_it_does(
     assert silent == []
 
 
-def test_admin_rpcs_name_their_role(contract: list[descriptor_pb2.FileDescriptorProto]) -> None:
-    (admin,) = [file for file in contract if file.name.endswith("/admin.proto")]
+@pytest.mark.parametrize("name", ["admin", "routing"])
+def test_admin_rpcs_name_their_role(contract: list[descriptor_pb2.FileDescriptorProto], name: str) -> None:
+    (admin,) = [file for file in contract if file.name.endswith(f"/{name}.proto")]
     comments = {tuple(at.path): at.leading_comments for at in admin.source_code_info.location}
     silent = [
         method.name

@@ -1,0 +1,1 @@
+"""How models stand, as the proxies report it."""
