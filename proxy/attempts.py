@@ -25,6 +25,7 @@ from proxy.errors import CallError, spool_is_full
 from proxy.exhausted import all_failed, resting, unsupported
 from proxy.ids import Ids
 from proxy.policy.health import Health
+from proxy.policy.keys import asked_to_wait, choose_key, rest
 from proxy.racing import race
 from proxy.upstream.deadlines import Deadlines
 from proxy.upstream.exchange import Exchange
@@ -42,10 +43,6 @@ BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 2.0
 # Longest Retry-After that a call sits out; beyond it the client is told instead.
 MAX_WAIT_SECONDS = 10.0
-# A rate-limited key rests this long where the provider does not say.
-DEFAULT_COOL_DOWN_SECONDS = 1.0
-# A refused key is tried again after this: somebody may have mended it at the provider.
-REJECTED_COOL_DOWN_SECONDS = 30.0
 
 
 @dataclass(slots=True)
@@ -68,6 +65,8 @@ class Attempt:
     usage: dict[str, object] | None = None
     service_tier: str = ""
     settled: bool = False
+    # The end of its stream has counted for or against the model.
+    end_counted: bool = False
 
 
 class Attempts:
@@ -128,17 +127,21 @@ class Attempts:
 
     async def after_cut(self, call: Call) -> Attempt | None:
         """A stream broke off: whoever of its plan answers next; None: nobody is left."""
-        self.broke_off(call.attempts[-1])
+        self.ended(call.attempts[-1])
         rest, call.rest = call.rest, []
         try:
             return await self.answer(call, rest) if rest else None
         except CallError:
             return None  # what the client is told is that its stream broke off
 
-    def broke_off(self, attempt: Attempt) -> None:
-        """The end of a stream that had begun: if it was none, that counts against the model."""
-        failure = attempt.failure
-        if failure is not None and failure.against_model and attempt.exchange.streaming:
+    def ended(self, attempt: Attempt) -> None:
+        """A stream that had begun has ended: well, badly, or because its client left."""
+        if attempt.end_counted or not attempt.exchange.streaming:
+            return
+        attempt.end_counted = True
+        if attempt.failure is None:
+            self._health.succeeded(attempt.target, attempt.provider_key)
+        elif attempt.failure.against_model:
             self._health.failed(attempt.target, attempt.provider_key)
 
     def _in_time(self, call: Call, step: Step) -> bool:
@@ -191,7 +194,7 @@ class Attempts:
         """The attempt that answered; None when this target did not, and then `failures` says why."""
         tries = call.route.attempts_per_target
         for number in range(tries):
-            key, resting_seconds = self._choose_key(target)
+            key, resting_seconds = choose_key(target, self._health)
             if resting_seconds > 0:
                 if not last_target or not self._may_wait(call, resting_seconds):
                     if not number:  # else the provider's own 429 stands there already
@@ -201,30 +204,35 @@ class Attempts:
             attempt = await self._attempt(call, target, bridge, key)
             failure = attempt.failure
             if failure is None:
-                self._health.succeeded(target, key)
+                if attempt.exchange.streaming:
+                    self._health.began(target, key)
+                else:
+                    self._health.succeeded(target, key)
                 return attempt
             failures.append((target, failure))
-            self._rest(key, failure)
+            rest(key, failure)
             if failure.against_model:
                 self._health.failed(target, key)
             if failure.reason == usage_pb2.REASON_CONTEXT_LENGTH:
                 return None
             if failure.fatal:
                 raise all_failed(call, failures)
+            limited = failure.status == 429
             more_keys = len(target.provider.keys) > 1
-            if failure.key_rejected or failure.status == 429:
-                if not more_keys and (failure.key_rejected or not last_target):
-                    return None
-            elif not failure.retryable:
+            if not more_keys and (failure.key_rejected or (limited and not last_target)):
                 return None
-            elif number + 1 < tries:
+            if failure.key_rejected or (limited and key is not None):
+                continue  # with another key, or with this one when it has rested
+            if not failure.retryable:
+                return None
+            if number + 1 < tries:
                 backoff = min(BACKOFF_SECONDS * 2**number, MAX_BACKOFF_SECONDS)
                 backoff *= 0.5 + 0.5 * self._random()
-                if failure.retry_after_seconds is not None:
-                    backoff = max(backoff, failure.retry_after_seconds)
-                if not self._may_wait(call, backoff) or (not last_target and backoff > MAX_BACKOFF_SECONDS):
+                wait = max(backoff, asked_to_wait(failure))
+                # The next target is sooner than a provider that asks for more than our own pause.
+                if not self._may_wait(call, wait) or (not last_target and wait > backoff):
                     return None
-                await asyncio.sleep(backoff)
+                await asyncio.sleep(wait)
         return None
 
     async def _attempt(self, call: Call, target: Target, bridge: Bridge, key: ProviderKey | None) -> Attempt:
@@ -296,7 +304,7 @@ class Attempts:
 
     async def native(self, call: Call, target: Target, bridge: Bridge, head: bytes) -> Attempt:
         """One attempt whose body the caller sends: the request is out, the answer not yet awaited."""
-        key, resting_seconds = self._choose_key(target)
+        key, resting_seconds = choose_key(target, self._health)
         if resting_seconds > 0:
             raise all_failed(call, [(target, resting(resting_seconds))])
         attempt = self._begin(call, target, bridge, key)
@@ -325,40 +333,6 @@ class Attempts:
         exchange.first_token_deadline = stale.first_token_deadline
         self._deadlines.add(exchange)
         return exchange
-
-    def _choose_key(self, target: Target) -> tuple[ProviderKey | None, float]:
-        """(key, seconds until it may be used). Keys take turns; resting ones are passed over."""
-        provider = target.provider
-        keys = provider.keys
-        if not keys:
-            return None, 0.0
-        if len(keys) == 1 and not keys[0].cooling_until:
-            return keys[0], 0.0
-        now = time.monotonic()
-        provider.turn[0] = turn = (provider.turn[0] + 1) % len(keys)
-        for offset in range(len(keys)):
-            key = keys[(turn + offset) % len(keys)]
-            if key.cooling_until <= now and self._health.passes_key(target, key):
-                key.cooling_until = 0.0
-                return key, 0.0
-        for key in keys:  # better one whose circuit is open than none
-            if key.cooling_until <= now:
-                return key, 0.0
-        key = min(keys, key=lambda k: k.cooling_until)
-        if key.reason == "rejected":
-            return key, 0.0  # never an empty set: somebody may have mended it
-        return key, key.cooling_until - now
-
-    def _rest(self, key: ProviderKey | None, failure: AttemptFailed) -> None:
-        if key is None:
-            return
-        if failure.status in (401, 402):  # a 403 is often about the content or the model, not the key
-            key.cooling_until = time.monotonic() + REJECTED_COOL_DOWN_SECONDS
-            key.reason = "rejected"
-        elif failure.status == 429:
-            wait = failure.retry_after_seconds
-            key.cooling_until = time.monotonic() + (DEFAULT_COOL_DOWN_SECONDS if wait is None else wait)
-            key.reason = "rate_limited"
 
     def _may_wait(self, call: Call, seconds: float) -> bool:
         return seconds <= MAX_WAIT_SECONDS and time.monotonic() + seconds < call.deadline

@@ -144,7 +144,7 @@ class Calls:
             attempt = await self._attempts.answer(call, plan)
             if attempt.exchange.streaming:
                 response = await relay_stream(call, attempt, self._settlement, self._attempts.after_cut)
-                self._attempts.broke_off(call.attempts[-1])
+                self._attempts.ended(call.attempts[-1])
                 return response
             return whole_answer(call, attempt, self._settlement)
         except CallError as error:
@@ -153,6 +153,8 @@ class Calls:
             # The client left, or we have a bug: whatever it is, the attempt is accounted for.
             if call is not None:
                 self._settlement.abandon(call)
+                for attempt in call.attempts[-1:]:
+                    self._attempts.ended(attempt)
             if not isinstance(error, Exception) or isinstance(error, ConnectionError):
                 raise
             self._log.event("internal_error", request_id=request_id.hex(), error=type(error).__name__)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from headgate.v1 import usage_pb2
@@ -12,6 +13,13 @@ from proxy.upstream.failure import AttemptFailed, reason_text
 
 if TYPE_CHECKING:
     from proxy.call import Call
+
+# Words that OpenAI has for it, where the provider gave none; other reasons are words of their own.
+_CODES: dict[int, str] = {
+    usage_pb2.REASON_RATE_LIMITED: "rate_limit_exceeded",
+    usage_pb2.REASON_CONTEXT_LENGTH: "context_length_exceeded",
+    usage_pb2.REASON_INVALID_REQUEST: "invalid_request_error",
+}
 
 
 # Models of which an error message says why they were left out.
@@ -62,7 +70,8 @@ def all_failed(call: Call, failures: list[tuple[Target, AttemptFailed]]) -> Call
     ]
     headers = {"x-should-retry": "false"}
     if failure.retry_after_seconds is not None and (failure.status == 429 or failure.status >= 500):
-        headers["retry-after"] = str(max(1, round(failure.retry_after_seconds)))
+        # Rounded up: who came earlier would be refused again.
+        headers["retry-after"] = str(max(1, math.ceil(failure.retry_after_seconds)))
     if failure.key_rejected:
         return CallError(
             502,
@@ -80,14 +89,15 @@ def all_failed(call: Call, failures: list[tuple[Target, AttemptFailed]]) -> Call
             400, "no_capable_model", failure.message, param, headers=headers, extra={"attempts": tried}
         )
     if 400 <= failure.status < 500:
-        error = failure.error
+        # The provider's own word, where it has one.
+        code = failure.error.get("code") or _CODES.get(failure.reason) or reason_text(failure.reason)
         return CallError(
             failure.status,
-            str(error.get("code") or reason_text(failure.reason)),
+            str(code),
             failure.message,
             kind=_kind_of(failure),
             headers=headers,
-            extra={**error, "type": _kind_of(failure), "attempts": tried},
+            extra={**failure.error, "type": _kind_of(failure), "code": code, "attempts": tried},
         )
     timeout = failure.outcome == usage_pb2.OUTCOME_TIMEOUT
     return CallError(

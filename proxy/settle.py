@@ -277,10 +277,15 @@ def _tokens_of(call: Call, attempt: Attempt) -> tuple[Tokens, bool]:
         attempt.service_tier = attempt.service_tier or stream.service_tier
     if attempt.usage is None and call.asked.operation == PASSTHROUGH:
         return Tokens(), False  # files, lists: nothing that is counted in tokens
-    if attempt.usage is not None:
-        return attempt.bridge.tokens_of(attempt.usage)
     failure = attempt.failure
     events = stream.events if stream is not None else 0
+    if attempt.usage is not None:
+        tokens, mended = attempt.bridge.tokens_of(attempt.usage)
+        if failure is not None and stream is not None and not stream.finished:
+            # Anthropic and Gemini tell the input first and all of the output at an end that never came.
+            tokens.output = max(tokens.output, events)
+            mended = True
+        return tokens, mended
     if call.asked.operation.startswith(MEDIA):
         return Tokens(), True  # a picture's bytes say nothing about its tokens
     if failure is None:

@@ -127,5 +127,7 @@ def _chat(document: dict[str, Any], target: Target, left_out: list[str]) -> dict
 
 def _with_thinking(content: Any, text: str) -> list[Any]:
     """Mistral's form: https://docs.mistral.ai/capabilities/reasoning"""
-    said = [{"type": "text", "text": content}] if isinstance(content, str) and content else content or []
+    if isinstance(content, str):
+        content = [{"type": "text", "text": content}] if content else []
+    said = content if isinstance(content, list) else [] if content is None else [content]
     return [{"type": "thinking", "thinking": [{"type": "text", "text": text}]}, *said]

@@ -229,7 +229,8 @@ class TranslatedStream(EventStream):
         if reader.error is not None:
             self._fail(reader.error, had_started=had_started)
             self._writer.out.append(self._writer.error_event(reader.error.error))
-        self.events += 1
+        # What comes before something is said (a role, `message_start`, pings) is no output.
+        self.events += reader.started
         self._take(out)
 
     def _at_end(self, out: list[bytes]) -> None:

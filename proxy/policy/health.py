@@ -84,6 +84,13 @@ class Health:
         if circuit is not None and circuit.open_until:
             circuit.probed_at = self._clock()
 
+    def began(self, target: Target, key: ProviderKey | None) -> None:
+        """A stream's first event: others may call again, but only its end tells whether it was a success.
+        Until then what failed in a row, and how long the circuit was open last, stays."""
+        circuit = self._circuits.get((key_of(target), key.name if key is not None else ""))
+        if circuit is not None:
+            circuit.open_until = circuit.probed_at = 0.0
+
     def succeeded(self, target: Target, key: ProviderKey | None) -> None:
         circuit = self._circuits.get((key_of(target), key.name if key is not None else ""))
         if circuit is None:

@@ -7,8 +7,11 @@ from proxy.dialects.sse import named_event_of
 
 
 def error_event(error: dict[str, object]) -> bytes:
-    """An error inside a stream that has begun."""
-    return named_event_of({"type": "error", "error": {"type": _type_of(error), **_named(error)}})
+    """An error inside a stream that has begun; its `request_id` stands where a whole error has it, too."""
+    event: dict[str, object] = {"type": "error", "error": {"type": _type_of(error), **_named(error)}}
+    if "request_id" in error:
+        event["request_id"] = error["request_id"]
+    return named_event_of(event)
 
 
 def _named(error: dict[str, object]) -> dict[str, object]:
@@ -21,6 +24,7 @@ _TYPES = {
     "insufficient_quota": "rate_limit_error",
     "invalid_api_key": "authentication_error",
     "overloaded": "overloaded_error",
+    "upstream_timeout": "timeout_error",
     "model_not_found": "not_found_error",
 }
 

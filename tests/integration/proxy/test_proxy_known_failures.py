@@ -151,12 +151,13 @@ def test_two_rows_for_one_call(translating: Gateway, client: str, model: str) ->
 
 @EVERY_CLIENT
 def test_failed_streams_billed_from_character_estimates(translating: Gateway, client: str) -> None:
-    """What the provider had counted before it broke off is what is billed."""
+    """What the provider counted before it broke off is billed, and what was seen of the rest."""
     body = claude_stream({**WRITES, "output_tokens": 40}, until="content_block_delta")
     script(translating, "claude", Behaviour(body=body, stream=True))
     [row] = rows(translating, ask(translating, client, "only-claude", stream=True))
-    assert (outcome(row), row.estimated) == ("error", False)
-    assert (row.input_tokens, row.cache_write_tokens, row.output_tokens) == (5_111, 5_000, 1)
+    assert (outcome(row), row.estimated) == ("error", True)
+    assert (row.input_tokens, row.cache_write_tokens) == (5_111, 5_000)
+    assert 1 <= row.output_tokens <= 3
 
 
 @EVERY_CLIENT
@@ -171,7 +172,7 @@ def test_usage_of_a_disconnected_stream_lost(translating: Gateway, client: str) 
     [attempt] = translating.provider.wait_done(1)
     row = translating.row_of(attempt)
     assert (outcome(row), reason(row)) == ("cancelled", "client_left")
-    assert (row.input_tokens, row.cache_write_tokens, row.estimated) == (5_111, 5_000, False)
+    assert (row.input_tokens, row.cache_write_tokens, row.estimated) == (5_111, 5_000, True)
 
 
 # Streams.

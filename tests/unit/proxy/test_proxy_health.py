@@ -54,6 +54,24 @@ def test_it_lets_one_probe_through_after_a_while() -> None:
     assert health.state(A) == "closed"
 
 
+def test_a_stream_that_begins_lets_others_call_and_forgets_no_failure_until_it_ends_well() -> None:
+    clock = Clock()
+    health = opened(clock)
+    clock.now += 1.01
+    health.tried(A, None)
+    health.began(A, None)
+    assert health.passes(A)
+    health.failed(A, None)
+    assert not health.passes(A), "it broke off: one more in the row"
+    clock.now += 1.5
+    assert not health.passes(A), "the wait is doubled as after any failed probe"
+    clock.now += 1
+    health.began(A, None)
+    health.succeeded(A, None)
+    health.failed(A, None)
+    assert health.passes(A)
+
+
 def test_a_failed_probe_doubles_the_wait_up_to_a_limit() -> None:
     clock = Clock()
     health = opened(clock)
