@@ -19,7 +19,7 @@ PROTOS := $(wildcard proto/headgate/v1/*.proto)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup up demo test lint bench proto lock docs clean \
+.PHONY: help setup up demo test lint bench bench-routing proto lock docs clean \
         test-unit test-contract test-integration test-faults test-programs test-demo
 
 help: ## List the targets
@@ -74,6 +74,9 @@ lint: $(STAMP) ## ruff, formatting, mypy strict, import rules, and whether the s
 
 bench: $(STAMP) ## Measure against nginx, Envoy and LiteLLM (ARGS=--quick: 40 s; ARGS=--write: into docs)
 	$(BIN)/python -m tests.perf.bench $(ARGS)
+
+bench-routing: $(STAMP) ## Measure what routing promises (ARGS=--quick: shorter outages; ARGS=--write: into docs)
+	$(BIN)/python -m tests.perf.routing $(ARGS)
 
 proto: $(STAMP) ## Make the stubs beside proto/headgate/v1/*.proto again
 	cd proto && ../$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS:proto/%=%)

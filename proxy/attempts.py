@@ -152,7 +152,7 @@ class Attempts:
         late = [
             target
             for target in targets_of((step,))
-            if (learned := self._estimates.learned(target)) is not None and learned.first_token_seconds > left
+            if self._estimates.first_seconds(target, call.asked.stream) > left
         ]
         if len(late) < len(targets_of((step,))):
             return True
@@ -181,7 +181,11 @@ class Attempts:
         async def run(target: Target) -> Attempt | None:
             return await self._step(call, target, False, failures)
 
-        return await race(call, heat, run, self._settlement, self._estimates)
+        winner = await race(call, heat, run, self._settlement, self._estimates)
+        for attempt in call.attempts:
+            if attempt.failure is not None and attempt.failure.reason == usage_pb2.REASON_RACE_LOST:
+                self._health.stopped(attempt.target, attempt.provider_key)
+        return winner
 
     async def _try_target(
         self,
@@ -226,6 +230,8 @@ class Attempts:
             if not failure.retryable:
                 return None
             if number + 1 < tries:
+                if not last_target and not self._health.passes(target):
+                    return None  # its circuit is open by now, and others are left
                 backoff = min(BACKOFF_SECONDS * 2**number, MAX_BACKOFF_SECONDS)
                 backoff *= 0.5 + 0.5 * self._random()
                 wait = max(backoff, asked_to_wait(failure))
@@ -239,6 +245,9 @@ class Attempts:
         """One upstream call, up to its answer, its first real event, or its failure."""
         attempt = self._begin(call, target, bridge, key)
         exchange, now = attempt.exchange, attempt.started_at
+        waiting = self._estimates.waiting(target) if exchange.stream is not None else None
+        if waiting is not None:
+            waiting[attempt.id] = now
         attempt_id, timeouts = attempt.id, call.route.timeouts
         try:
             remaining = call.deadline - now
@@ -260,6 +269,8 @@ class Attempts:
             attempt.failure = failure
         finally:
             call.upstream_seconds += time.monotonic() - now
+            if waiting is not None:
+                del waiting[attempt.id]
             if not exchange.streaming:
                 self._deadlines.discard(exchange)
         return attempt

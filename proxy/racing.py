@@ -48,7 +48,7 @@ async def race(
             while waiting and heat.stagger_seconds == 0:
                 _start(running, waiting.popleft(), run)
             latest = next(reversed(running.values()))
-            pause = _stagger(heat, latest, estimates) if waiting else None
+            pause = _stagger(call, heat, latest, estimates) if waiting else None
             done, _ = await asyncio.wait(running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
             for task in done:
                 del running[task]
@@ -87,11 +87,10 @@ def _result(task: asyncio.Task[Attempt | None]) -> Attempt | None:
         return None
 
 
-def _stagger(heat: Heat[Target], latest: Target, estimates: Estimates) -> float:
+def _stagger(call: Call, heat: Heat[Target], latest: Target, estimates: Estimates) -> float:
     if heat.stagger_seconds is not None:
         return heat.stagger_seconds
-    learned = estimates.learned(latest)
-    return learned.slow_seconds if learned is not None and learned.slow_seconds else DEFAULT_STAGGER_SECONDS
+    return estimates.slow_seconds(latest, call.asked.stream) or DEFAULT_STAGGER_SECONDS
 
 
 def is_good(call: Call, attempt: Attempt) -> bool:

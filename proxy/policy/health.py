@@ -82,7 +82,15 @@ class Health:
         """A call goes out; if the circuit is half-open, it is the probe."""
         circuit = self._circuits.get((key_of(target), key.name if key is not None else ""))
         if circuit is not None and circuit.open_until:
-            circuit.probed_at = self._clock()
+            now = self._clock()
+            if now >= circuit.open_until:
+                circuit.probed_at = now
+
+    def stopped(self, target: Target, key: ProviderKey | None) -> None:
+        """Another one won the race: that says nothing of this one, and the next call may be the probe."""
+        circuit = self._circuits.get((key_of(target), key.name if key is not None else ""))
+        if circuit is not None:
+            circuit.probed_at = 0.0
 
     def began(self, target: Target, key: ProviderKey | None) -> None:
         """A stream's first event: others may call again, but only its end tells whether it was a success.
@@ -115,11 +123,14 @@ class Health:
         circuit.failures_in_a_row += 1
         circuit.calls += 1
         circuit.failing_share += SHARE_WEIGHT * (1 - circuit.failing_share)
+        now = self._clock()
+        if now < circuit.open_until:
+            return  # one that was under way when it opened: only a probe says that it should stay so
         flapping = circuit.calls >= CALLS_TO_JUDGE and circuit.failing_share >= SHARE_TO_OPEN
         if circuit.open_until or circuit.failures_in_a_row >= limit or flapping:
             seconds = min(circuit.open_seconds * 2 or FIRST_OPEN_SECONDS, MAX_OPEN_SECONDS)
             circuit.open_seconds = seconds
-            circuit.open_until = self._clock() + seconds * (0.5 + 0.5 * self._random())
+            circuit.open_until = now + seconds * (0.5 + 0.5 * self._random())
             circuit.probed_at = 0.0
             circuit.adopted = False
 

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 from tests.perf import install, references, table
 from tests.perf.figures import Figures
@@ -22,8 +23,8 @@ from tests.perf.rounds import FAILURES, QUICK, Plan, Rounds, progress
 from tests.perf.systems import Absent, System
 
 _PAGE = Path(__file__).resolve().parents[2] / "docs" / "performance.md"
-_ORDER = ("nginx", "envoy", "litellm", "headgate", "translated")
-_QUICK_ORDER = ("nginx", "headgate", "translated")
+_ORDER = ("nginx", "envoy", "litellm", "headgate", "translated", "routed")
+_QUICK_ORDER = ("nginx", "headgate", "translated", "routed")
 _MANY_KEYS = 10_000
 
 
@@ -99,7 +100,7 @@ def _run(options: Options, scratch: Path) -> int:
         _measure(Rounds(options.plan, systems, provider, figures, scratch), options, provider, scratch)
     finally:
         provider.stop()
-    figures.notes += translation_notes(figures)
+    figures.notes += [*translation_notes(figures), *routing_notes(figures)]
     section = table.render(figures, order)
     print(section)
     if options.page is not None:
@@ -118,6 +119,21 @@ def translation_notes(figures: Figures) -> list[str]:
     if ratio is not None:
         found.append(f"a translated chunk costs {ratio:.2f} × nginx (target ≤ 3)")
     return found
+
+
+def routing_notes(figures: Figures) -> list[str]:
+    """What choosing by a policy of three levels adds, in the pairs of one run."""
+    pairs = zip(
+        figures.samples.get("cpu_per_request_us", {}).get("routed", []),
+        figures.samples.get("cpu_per_request_us", {}).get("headgate", []),
+        strict=False,
+    )
+    found = [routed / plain for routed, plain in pairs if routed and plain]
+    return (
+        [f"a request through a policy of three levels costs {median(found):.2f} × one through a chain"]
+        if found
+        else []
+    )
 
 
 def _measure(rounds: Rounds, options: Options, provider: Provider, scratch: Path) -> None:
@@ -147,6 +163,7 @@ def _available(names: tuple[str, ...], upstream_port: int, scratch: Path) -> Ite
         "litellm": lambda folder: references.litellm(upstream_port, folder, MODELS),
         "headgate": lambda folder: Headgate(upstream_port, folder, MODELS),
         "translated": lambda folder: Headgate(upstream_port, folder, MODELS, translated=True),
+        "routed": lambda folder: Headgate(upstream_port, folder, MODELS, routed=True),
     }
     for name in names:
         folder = scratch / name

@@ -31,19 +31,30 @@ from tests.perf.wire import INSTANT_MODEL
 COMMAND_VARIABLE = "HEADGATE_BENCH_COMMAND"
 
 
-def manifest(upstream_port: int, models: Sequence[str], keys: int) -> dict[str, object]:
+def manifest(
+    upstream_port: int, models: Sequence[str], keys: int, *, routed: bool = False
+) -> dict[str, object]:
     """The manifest of the bench: for each public name a route with a fallback chain over two priced models.
 
     The upstream reads what it shall do from the model name, so the upstream's name equals the route's.
+    `routed`: the chain is the innermost of three levels, and the cheapest of what stands beside it.
     """
     routes: list[dict[str, object]] = []
     declared: list[dict[str, object]] = []
     price = {"input": 0.15, "output": 0.60, "cache_read": 0.075}
+    dear = {"input": 1.5, "output": 6.0}
     for name in models:
         chain = [f"first-{name}", f"second-{name}"]
-        for model in chain:
-            declared.append({"name": model, "provider": "bench", "upstream_model": name, "price": price})
-        routes.append({"name": name, "policy": {"fallback": chain}, "retry": {"attempts": 2}})
+        policy: dict[str, object] = {"fallback": chain}
+        prices = dict.fromkeys(chain, price)
+        if routed:
+            routes.append({"name": f"inner-{name}", "policy": policy})
+            third, fourth = f"third-{name}", f"fourth-{name}"
+            prices |= {third: dear, fourth: dear}
+            policy = {"fallback": [{"cheapest": {"of": [third, {"route": f"inner-{name}"}]}}, fourth]}
+        for model, its_price in prices.items():
+            declared.append({"name": model, "provider": "bench", "upstream_model": name, "price": its_price})
+        routes.append({"name": name, "policy": policy, "retry": {"attempts": 2}})
     provider = {
         "name": "bench",
         "kind": "openai-compatible",
@@ -77,6 +88,7 @@ class Headgate:
         keys: int = 0,
         *,
         translated: bool = False,
+        routed: bool = False,
     ) -> None:
         # Asked in Anthropic's dialect, with the same upstream: every call is translated.
         self._translated = translated
@@ -86,13 +98,15 @@ class Headgate:
         self.name = "stand-in" if self.is_stand_in else "Headgate"
         if translated:
             self.name += ", Messages to chat"
+        if routed:
+            self.name += ", policy of three levels"
         self._folder = folder
         self._state = folder / "state"
         self._manifest = folder / "manifest.json"
         self._ready_file = folder / "ready.json"
         self._log = folder / "headgate.log"
         folder.mkdir(parents=True, exist_ok=True)
-        document = manifest(upstream_port, [INSTANT_MODEL, *models], keys)
+        document = manifest(upstream_port, [INSTANT_MODEL, *models], keys, routed=routed)
         self._manifest.write_text(json.dumps(document))  # JSON is YAML
         # A known port, so that a restart can be asked before its ready file is there.
         self._port = free_port()

@@ -33,6 +33,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--streams", action="store_true", help="100 streams × 100 chunks/s instead of requests"
     )
+    parser.add_argument(
+        "--routed", action="store_true", help="through a policy of three levels instead of a chain"
+    )
     parser.add_argument("--native", action="store_true", help="also frames of C extensions (slower sampling)")
     arguments = parser.parse_args(argv)
     spy = shutil.which("py-spy", path=str(Path(sys.executable).parent)) or shutil.which("py-spy")
@@ -50,7 +53,7 @@ def main(argv: list[str] | None = None) -> int:
 def _profile(arguments: argparse.Namespace, spy: str, scratch: Path) -> int:
     provider = Provider(scratch)
     try:
-        headgate = Headgate(provider.port, scratch / "headgate", measures.MODELS)
+        headgate = Headgate(provider.port, scratch / "headgate", measures.MODELS, routed=arguments.routed)
         headgate.start()
         try:
             measures.request_cost(headgate, provider, 1, scratch)  # warm

@@ -29,7 +29,7 @@ FAILURES = (measures.MeasureFailed, LoadFailed, StartFailed, OSError, TimeoutErr
 _HEAVY = {"litellm": 4}
 _HEAVY_IDLE_STREAMS = 200
 # Another way through a program that has a column of its own: what does not differ is not measured again.
-_SAME_PROGRAM = ("translated",)
+_SAME_PROGRAM = ("translated", "routed")
 
 
 @dataclass(frozen=True, slots=True)

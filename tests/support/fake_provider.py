@@ -84,9 +84,9 @@ class FakeProvider:
         """The next answers for that model (and provider key), one each; then the standing order again."""
         self._script.push(model, key, behaviours)
 
-    def always(self, model: str, behaviour: Behaviour, key: str = ANY) -> None:
-        """The answer for that model whenever its queue is empty."""
-        self._script.stand(model, key, behaviour)
+    def always(self, model: str, *behaviours: Behaviour, key: str = ANY) -> None:
+        """The answer for that model whenever its queue is empty; several take turns."""
+        self._script.stand(model, key, behaviours)
 
     def reject_keys(self, *keys: str) -> None:
         """These provider keys get 401; a further call replaces the set."""
@@ -143,9 +143,9 @@ class RemoteProvider:
         }
         self._call("/_script", document)
 
-    def always(self, model: str, behaviour: Behaviour, key: str = ANY) -> None:
-        document = {"model": model, "key": key, "always": True, "behaviours": [to_json(behaviour)]}
-        self._call("/_script", document)
+    def always(self, model: str, *behaviours: Behaviour, key: str = ANY) -> None:
+        orders = [to_json(behaviour) for behaviour in behaviours]
+        self._call("/_script", {"model": model, "key": key, "always": True, "behaviours": orders})
 
     def reject_keys(self, *keys: str) -> None:
         self._call("/_reject_keys", {"keys": keys})

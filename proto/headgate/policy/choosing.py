@@ -16,6 +16,8 @@ LEAD_RATIO = 0.8
 # A model that has not been measured for so long gets one call in fifty, so that a recovery is noticed.
 STALE_SECONDS = 5.0
 EXPLORE_SHARE = 0.02
+# A model of which nothing is known gets one call in this time: if it is dead or hangs, not all go there.
+TRY_SECONDS = 1.0
 
 
 class Cheapest(Generic[C]):
@@ -68,13 +70,15 @@ class Cheapest(Generic[C]):
 class Fastest(Generic[C]):
     """By measured speed, with a leader that keeps its place until it is clearly beaten."""
 
-    __slots__ = ("_leader", "_nodes", "by")
+    __slots__ = ("_leader", "_nodes", "_tried", "by")
 
     def __init__(self, nodes: Sequence[Node[C]], *, by: str = "first_token") -> None:
         self._nodes = tuple(nodes)
         self.by = by
         # Only a preference: a new snapshot, or another worker, may begin with another one.
         self._leader: CandidateKey | None = None
+        # When one of which nothing is known was last put first.
+        self._tried: dict[CandidateKey, float] = {}
 
     def plan(self, facts: Facts) -> Sequence[Step[C]]:
         plans = [steps for node in self._nodes if (steps := node.plan(facts))]
@@ -84,12 +88,14 @@ class Fastest(Generic[C]):
         measured: list[tuple[float, int]] = []
         for position, steps in enumerate(plans):
             seconds = estimates.seconds(facts, first_target(steps), self.by)
-            # What was never measured is taken at its word once: it gets the next call.
-            measured.append((-1.0 if seconds is None else seconds, position))
+            measured.append((math.inf if seconds is None else seconds, position))
         measured.sort()
         order = [position for _, position in measured]
         self._keep_leader(measured, order, plans)
-        self._explore(facts, order, plans)
+        unknown = [position for seconds, position in measured if seconds == math.inf]
+        if not (unknown and self._try(unknown, order, plans, estimates.clock())):
+            known = [position for position in order[1:] if position not in unknown]
+            self._explore(facts, known, order, plans)
         return [step for position in order for step in plans[position]]
 
     def _keep_leader(
@@ -98,18 +104,31 @@ class Fastest(Generic[C]):
         best_seconds = measured[0][0]
         for seconds, position in measured:
             if key_of(first_target(plans[position])) == self._leader:
-                if seconds >= 0 and best_seconds >= seconds * LEAD_RATIO:
+                if best_seconds >= seconds * LEAD_RATIO:
                     order.remove(position)
                     order.insert(0, position)
                     return
                 break
         self._leader = key_of(first_target(plans[order[0]]))
 
-    def _explore(self, facts: Facts, order: list[int], plans: list[Sequence[Step[C]]]) -> None:
+    def _try(self, unknown: list[int], order: list[int], plans: list[Sequence[Step[C]]], now: float) -> bool:
+        """Puts one of which nothing is known first, for this call alone; whether there was one to try."""
+        for position in unknown:
+            key = key_of(first_target(plans[position]))
+            if now - self._tried.get(key, -math.inf) >= TRY_SECONDS:
+                self._tried[key] = now
+                order.remove(position)
+                order.insert(0, position)
+                return True
+        return False
+
+    def _explore(
+        self, facts: Facts, known: list[int], order: list[int], plans: list[Sequence[Step[C]]]
+    ) -> None:
         """Now and then the one that was measured longest ago goes first, for this call alone."""
-        if facts.random() >= EXPLORE_SHARE:
+        if facts.random() >= EXPLORE_SHARE or not known:
             return
-        ages = [(facts.estimates.age_seconds(first_target(plans[p])), p) for p in order[1:]]
+        ages = [(facts.estimates.age_seconds(facts, first_target(plans[p])), p) for p in known]
         age, position = max(ages)
         if age > STALE_SECONDS:
             order.remove(position)

@@ -9,6 +9,7 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from headgate.policy.candidate import Candidate, CandidateKey, key_of
@@ -22,14 +23,29 @@ PRIOR_OUTPUT_TOKENS = 300
 # Weight of the newest call in the averages.
 OUTPUT_WEIGHT = 0.1
 SPEED_WEIGHT = 0.3
-# One slow call moves the estimate of the speed by at most this factor: outliers are no trend.
-MAX_STEP = 4.0
+# One slow call counts as at most this many times the estimate: outliers are no trend, and who is left
+# because of one gets no calls that would show it.
+MAX_STEP = 2.0
+# A fast one may count for more: if it was luck, the calls that follow it say so at once.
+MAX_FALL = 4.0
+# Weight of a faster call of a model that had not been called for so long: nobody else tells of a recovery.
+RECOVERY_WEIGHT = 0.7
+RECOVERY_SECONDS = 5.0
+# The first call also opens a connection: before the second nothing is known, and a faster second one is
+# believed alone.
+CALLS_TO_KNOW = 2
 QUANTILE_STEP = 0.02
 # After so long without a call, what was measured says nothing any more.
 SPEED_HALF_LIFE_SECONDS = 300.0
 # Providers keep a prompt's beginning for 5 minutes and more after it was last used.
 # https://platform.openai.com/docs/guides/prompt-caching
 CACHE_SECONDS = 300.0
+# A model that hangs gives no answers to learn from: if half of the streams that wait for their first token,
+# and this many, wait longer than so many times what was usual, it is as slow as they wait.
+WAITING_STREAMS = 4
+WAITING_RATIO = 2.0
+# Of many that wait, so many are looked at.
+MAX_WAITING_LOOKED_AT = 200
 # Of the input, where a prefix was seen and no answer has told yet what the cache made of it.
 PRIOR_CACHED_SHARE = 0.8
 MAX_MODELS = 10_000
@@ -38,23 +54,36 @@ MAX_PREFIXES = 20_000
 
 @dataclass(slots=True)
 class Learned:
-    """Of one target. Seconds; tokens."""
+    """Of one target. Tokens."""
 
     output_tokens: float = 0.0
     # Calls behind `output_tokens`, to trust a few of them less.
     answers: int = 0
     cached_share: float = PRIOR_CACHED_SHARE
+    # Learned by somebody else: not to be told as one's own.
+    adopted: bool = False
+
+
+@dataclass(slots=True)
+class Speed:
+    """Of one target's streams, or of its whole answers, whose first token comes with the last. Seconds.
+
+    Apart, because one takes many times as long as the other: mixed in one average, chance would decide.
+    """
+
     first_token_seconds: float = 0.0
     seconds_per_token: float = 0.0
     # Until the first token in nine of ten calls.
     slow_seconds: float = 0.0
     # Clock of the last measurement; 0: never measured.
     measured_at: float = 0.0
-    # Measured by somebody else: not to be told as one's own.
+    measurements: int = 0
+    # Measured by somebody else.
     adopted: bool = False
 
 
 K = TypeVar("K")
+V = TypeVar("V")
 
 
 class Estimates:
@@ -65,21 +94,46 @@ class Estimates:
         self._learned: dict[CandidateKey, Learned] = {}
         # (route, target) → output tokens: the same model answers a classifier's route in one word.
         self._by_route: dict[tuple[str, CandidateKey], Learned] = {}
+        # (target, whether streamed)
+        self._speeds: dict[tuple[CandidateKey, bool], Speed] = {}
+        self._waiting: dict[CandidateKey, dict[bytes, float]] = {}
         # (target, digest of the prompt's beginning) → when it was last sent there.
         self._prefixes: OrderedDict[tuple[CandidateKey, bytes], float] = OrderedDict()
 
-    def all(self) -> Iterator[tuple[CandidateKey, Learned]]:
-        return iter(self._learned.items())
+    def slow_seconds(self, target: Candidate, stream: bool) -> float:
+        """Until the first token in nine of ten calls; 0: not measured."""
+        speed = self._speeds.get((key_of(target), stream))
+        return 0.0 if speed is None else speed.slow_seconds
 
-    def by_route(self) -> Iterator[tuple[str, CandidateKey, Learned]]:
-        return ((route, key, learned) for (route, key), learned in self._by_route.items())
+    def first_seconds(self, target: Candidate, stream: bool) -> float:
+        """Until a stream's first token, or a whole answer; 0: not measured."""
+        speed = self._speeds.get((key_of(target), stream))
+        return 0.0 if speed is None else speed.first_token_seconds
 
-    def entry(self, key: CandidateKey, route: str = "") -> Learned:
+    def learned(self) -> Iterator[tuple[str, CandidateKey, Learned]]:
+        """Lengths and caches: (route or "" for all, model, what was learned)."""
+        for key, learned in self._learned.items():
+            yield "", key, learned
+        for (route, key), learned in self._by_route.items():
+            yield route, key, learned
+
+    def speeds(self) -> Iterator[tuple[CandidateKey, bool, Speed]]:
+        """(model, whether of streams, speed)"""
+        return ((key, streamed, speed) for (key, streamed), speed in self._speeds.items())
+
+    def learned_of(self, key: CandidateKey, route: str = "") -> Learned:
         """To be filled from what somebody else learned."""
-        return _entry(self._by_route, (route, key)) if route else _entry(self._learned, key)
+        if route:
+            return _entry(self._by_route, (route, key), Learned)
+        return _entry(self._learned, key, Learned)
 
-    def learned(self, target: Candidate) -> Learned | None:
-        return self._learned.get(key_of(target))
+    def speed_of(self, key: CandidateKey, streamed: bool) -> Speed:
+        """To be filled from what somebody else measured."""
+        return _entry(self._speeds, (key, streamed), Speed)
+
+    def waiting(self, target: Candidate) -> dict[bytes, float]:
+        """Streams that wait for their first token: attempt → its start. For whoever makes the attempts."""
+        return _entry(self._waiting, key_of(target), dict)
 
     def sent(self, target: Candidate, prefix: bytes) -> None:
         """A prompt went to this target: its beginning may be in the provider's cache from now on."""
@@ -102,14 +156,15 @@ class Estimates:
     ) -> None:
         """A complete answer. `first_token_seconds`: None where nothing was streamed."""
         key = key_of(target)
-        by_route = _entry(self._by_route, (route, key))
+        by_route = _entry(self._by_route, (route, key), Learned)
         _average(by_route, tokens.output)
-        learned = _entry(self._learned, key)
+        learned = _entry(self._learned, key, Learned)
         _average(learned, tokens.output)
         if tokens.input and tokens.cache_read:
             share = tokens.cache_read / tokens.input
             learned.cached_share += OUTPUT_WEIGHT * (share - learned.cached_share)
-        self._measure(learned, tokens, first_token_seconds, seconds)
+        speed = _entry(self._speeds, (key, first_token_seconds is not None), Speed)
+        self._measure(speed, tokens, first_token_seconds, seconds)
 
     def output_tokens(self, facts: Facts, target: Candidate) -> float:
         """Predicted: from this route and model, else from the model, else a prior; never over the limit."""
@@ -147,62 +202,88 @@ class Estimates:
 
     def seconds(self, facts: Facts, target: Candidate, by: str) -> float | None:
         """Expected: until the first token, per token of output, or in all; None: not measured (lately)."""
-        learned = self._learned.get(key_of(target))
-        if learned is None or not learned.measured_at:
-            return None
-        if self.clock() - learned.measured_at > 4 * SPEED_HALF_LIFE_SECONDS:
+        key = key_of(target)
+        streamed = facts.stream
+        speed = self._known(key, streamed)
+        if speed is None:  # better than nothing; exploring mends it
+            streamed = not streamed
+            speed = self._known(key, streamed)
+        if speed is None:
             return None
         if by == "throughput":
-            return learned.seconds_per_token
+            return speed.seconds_per_token
         if by == "total":
-            output = self.output_tokens(facts, target)
-            return learned.first_token_seconds + learned.seconds_per_token * output
-        return learned.first_token_seconds
+            rest = speed.seconds_per_token * self.output_tokens(facts, target)
+            return self._first_token(key, speed) + rest if streamed else rest
+        return self._first_token(key, speed) if streamed else speed.first_token_seconds
 
-    def age_seconds(self, target: Candidate) -> float:
-        """Since it was last measured; infinite if never."""
-        learned = self._learned.get(key_of(target))
-        if learned is None or not learned.measured_at:
-            return math.inf
-        return self.clock() - learned.measured_at
+    def _first_token(self, key: CandidateKey, speed: Speed) -> float:
+        """As measured, or as long as those that still wait have done already."""
+        usual = speed.first_token_seconds
+        waiting = self._waiting.get(key)
+        if waiting is None or len(waiting) < WAITING_STREAMS:
+            return usual
+        middle = min(max(WAITING_STREAMS - 1, len(waiting) // 2), MAX_WAITING_LOOKED_AT)
+        waited = self.clock() - next(islice(waiting.values(), middle, None))
+        return waited if waited > WAITING_RATIO * usual else usual
+
+    def _known(self, key: CandidateKey, streamed: bool) -> Speed | None:
+        speed = self._speeds.get((key, streamed))
+        if speed is None or speed.measurements < CALLS_TO_KNOW:
+            return None
+        return None if self.clock() - speed.measured_at > 4 * SPEED_HALF_LIFE_SECONDS else speed
+
+    def age_seconds(self, facts: Facts, target: Candidate) -> float:
+        """Since it was last measured in calls like this one; infinite if never."""
+        speed = self._speeds.get((key_of(target), facts.stream))
+        return math.inf if speed is None else self.clock() - speed.measured_at
 
     def _measure(
-        self, learned: Learned, tokens: Tokens, first_token_seconds: float | None, seconds: float
+        self, speed: Speed, tokens: Tokens, first_token_seconds: float | None, seconds: float
     ) -> None:
         now = self.clock()
-        age = now - learned.measured_at if learned.measured_at else math.inf
+        age = now - speed.measured_at if speed.measured_at else math.inf
         # Old measurements count less: after a half-life the newest counts for half and more.
         weight = max(SPEED_WEIGHT, 1 - 0.5 ** (age / SPEED_HALF_LIFE_SECONDS)) if age < math.inf else 1.0
+        speed.measurements += 1
+        if speed.measurements <= CALLS_TO_KNOW:
+            faster_weight = 1.0
+        else:
+            faster_weight = max(weight, RECOVERY_WEIGHT) if age > RECOVERY_SECONDS else weight
         first = seconds if first_token_seconds is None else first_token_seconds
-        learned.first_token_seconds = _moved(learned.first_token_seconds, first, weight)
+        speed.first_token_seconds = _moved(speed.first_token_seconds, first, weight, faster_weight)
         rest = max(0.0, seconds - first) if first_token_seconds is not None else seconds
         if tokens.output > 1:
-            learned.seconds_per_token = _moved(learned.seconds_per_token, rest / tokens.output, weight)
-        learned.slow_seconds = _quantile(learned.slow_seconds, first)
-        learned.measured_at = now
-        learned.adopted = False
+            per_token = rest / tokens.output
+            speed.seconds_per_token = _moved(speed.seconds_per_token, per_token, weight, faster_weight)
+        speed.slow_seconds = _quantile(speed.slow_seconds, first)
+        speed.measured_at = now
+        speed.adopted = False
 
 
-def _entry(table: dict[K, Learned], key: K) -> Learned:
+def _entry(table: dict[K, V], key: K, make: Callable[[], V]) -> V:
     found = table.get(key)
     if found is None:
         if len(table) >= MAX_MODELS:
             table.clear()
-        found = table[key] = Learned()
+        found = table[key] = make()
     return found
 
 
 def _average(learned: Learned, output_tokens: int) -> None:
     learned.answers += 1
+    learned.adopted = False
     weight = max(OUTPUT_WEIGHT, 1 / learned.answers)
     learned.output_tokens += weight * (output_tokens - learned.output_tokens)
 
 
-def _moved(before: float, value: float, weight: float) -> float:
-    """A weighted average in which no single value moves the result beyond MAX_STEP of it."""
+def _moved(before: float, value: float, weight: float, faster_weight: float) -> float:
+    """A weighted average in which no value counts as more than MAX_STEP of it, or less than 1 / MAX_FALL."""
+    if value < before:
+        weight = faster_weight
     if weight >= 1.0 or before <= 0:
         return value
-    bounded = min(max(value, before / MAX_STEP), before * MAX_STEP)
+    bounded = min(max(value, before / MAX_FALL), before * MAX_STEP)
     return before + weight * (bounded - before)
 
 

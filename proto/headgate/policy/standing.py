@@ -6,10 +6,11 @@ views of one the worst is shown.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from headgate.policy.candidate import CandidateKey
-from headgate.policy.estimates import Estimates, Learned
+from headgate.policy.estimates import Estimates
 from headgate.v1 import config_pb2
 
 # Told at once; those measured last come first.
@@ -31,13 +32,33 @@ def key_of(standing: config_pb2.Standing) -> CandidateKey:
 def measured(estimates: Estimates) -> dict[CandidateKey, config_pb2.Standing]:
     """What was measured here, without what was adopted."""
     now = estimates.clock()
-    own = [(key, learned) for key, learned in estimates.all() if not learned.adopted and learned.measured_at]
-    own.sort(key=lambda item: item[1].measured_at, reverse=True)
-    told = {key: _standing(key, learned, now) for key, learned in own[:MAX_STANDINGS]}
-    for route, key, learned in estimates.by_route():
+    own = [(key, streamed, speed) for key, streamed, speed in estimates.speeds() if not speed.adopted]
+    own.sort(key=lambda item: item[2].measured_at, reverse=True)
+    told: dict[CandidateKey, config_pb2.Standing] = {}
+    for key, streamed, speed in own:
         standing = told.get(key)
-        if standing is not None and not learned.adopted and len(standing.lengths) <= MAX_ROUTES:
-            standing.lengths.append(_length(route, learned))
+        if standing is None:
+            if len(told) >= MAX_STANDINGS:
+                continue
+            tenant, provider, upstream_model = key
+            standing = told[key] = config_pb2.Standing(
+                tenant=tenant, provider=provider, upstream_model=upstream_model
+            )
+        standing.speeds.add(
+            streamed=streamed,
+            age_seconds=now - speed.measured_at,
+            first_token_seconds=speed.first_token_seconds,
+            seconds_per_token=speed.seconds_per_token,
+            slow_seconds=speed.slow_seconds,
+            measurements=speed.measurements,
+        )
+    for route, key, learned in estimates.learned():
+        standing = told.get(key)
+        if standing is None or learned.adopted or len(standing.lengths) > MAX_ROUTES:
+            continue
+        if not route:
+            standing.cached_share = learned.cached_share
+        standing.lengths.add(route=route, output_tokens=learned.output_tokens, answers=learned.answers)
     return told
 
 
@@ -45,30 +66,32 @@ def adopt(estimates: Estimates, standings: Iterable[config_pb2.Standing]) -> Non
     """Takes what is clearly newer than one's own."""
     now = estimates.clock()
     for standing in standings:
-        if not standing.HasField("age_seconds"):
-            continue
         key = key_of(standing)
-        learned = estimates.entry(key)
-        measured_at = now - standing.age_seconds
-        if learned.measured_at and measured_at < learned.measured_at + NEWER_SECONDS:
-            continue
-        learned.first_token_seconds = standing.first_token_seconds
-        learned.seconds_per_token = standing.seconds_per_token
-        learned.slow_seconds = standing.slow_seconds
-        learned.cached_share = standing.cached_share
-        # A clock that began lately: a time before it is still a time.
-        learned.measured_at = measured_at or -1.0
-        learned.adopted = True
+        for told in standing.speeds:
+            speed = estimates.speed_of(key, told.streamed)
+            measured_at = now - told.age_seconds
+            if speed.measurements and measured_at < speed.measured_at + NEWER_SECONDS:
+                continue
+            speed.first_token_seconds = told.first_token_seconds
+            speed.seconds_per_token = told.seconds_per_token
+            speed.slow_seconds = told.slow_seconds
+            speed.measurements = max(1, told.measurements)
+            # A clock that began lately: a time before it is still a time, and 0 is none.
+            speed.measured_at = measured_at or -1.0
+            speed.adopted = True
         for length in standing.lengths:
-            known = estimates.entry(key, length.route)
-            if length.answers >= known.answers:
-                known.output_tokens, known.answers = length.output_tokens, length.answers
-                known.adopted = True
+            learned = estimates.learned_of(key, length.route)
+            if length.answers > learned.answers:
+                learned.output_tokens, learned.answers = length.output_tokens, length.answers
+                learned.adopted = True
+                if not length.route:
+                    learned.cached_share = standing.cached_share
 
 
 def merged(views: Iterable[config_pb2.Standings]) -> config_pb2.Standings:
     """Of each model the newest figures, of each circuit the worst state, of each key the longest rest."""
     newest: dict[CandidateKey, config_pb2.Standing] = {}
+    speeds: dict[CandidateKey, dict[bool, config_pb2.Speed]] = {}
     circuits: dict[CandidateKey, dict[str, config_pb2.Circuit]] = {}
     resting: dict[tuple[str, str, str], config_pb2.RestingKey] = {}
     for view in views:
@@ -78,8 +101,11 @@ def merged(views: Iterable[config_pb2.Standings]) -> config_pb2.Standings:
                 known = circuits.setdefault(key, {}).get(circuit.key)
                 if known is None or _badness(circuit) < _badness(known):
                     circuits[key][circuit.key] = circuit
-            before = newest.get(key)
-            if before is None or _age(standing) < _age(before):
+            for speed in standing.speeds:
+                before = speeds.setdefault(key, {}).get(speed.streamed)
+                if before is None or speed.age_seconds < before.age_seconds:
+                    speeds[key][speed.streamed] = speed
+            if key not in newest or _age(standing) < _age(newest[key]):
                 newest[key] = standing
         for rest in view.resting_keys:
             place = rest.tenant, rest.provider, rest.key
@@ -87,10 +113,16 @@ def merged(views: Iterable[config_pb2.Standings]) -> config_pb2.Standings:
                 resting[place] = rest
     together = config_pb2.Standings(resting_keys=resting.values())
     for key, standing in newest.items():
-        copy = together.standings.add()
-        copy.CopyFrom(standing)
-        del copy.circuits[:]
-        copy.circuits.extend(circuits.get(key, {}).values())
+        tenant, provider, upstream_model = key
+        together.standings.add(
+            tenant=tenant,
+            provider=provider,
+            upstream_model=upstream_model,
+            circuits=circuits.get(key, {}).values(),
+            speeds=speeds.get(key, {}).values(),
+            cached_share=standing.cached_share,
+            lengths=standing.lengths,
+        )
     return together
 
 
@@ -99,8 +131,8 @@ def aged(standings: config_pb2.Standings, seconds: float) -> config_pb2.Standing
     later = config_pb2.Standings()
     later.CopyFrom(standings)
     for standing in later.standings:
-        if standing.HasField("age_seconds"):
-            standing.age_seconds += seconds
+        for speed in standing.speeds:
+            speed.age_seconds += seconds
         for circuit in standing.circuits:
             circuit.open_seconds = max(0.0, circuit.open_seconds - seconds)
             if circuit.state == config_pb2.CIRCUIT_STATE_OPEN and not circuit.open_seconds:
@@ -113,27 +145,8 @@ def aged(standings: config_pb2.Standings, seconds: float) -> config_pb2.Standing
     return later
 
 
-def _standing(key: CandidateKey, learned: Learned, now: float) -> config_pb2.Standing:
-    tenant, provider, upstream_model = key
-    return config_pb2.Standing(
-        tenant=tenant,
-        provider=provider,
-        upstream_model=upstream_model,
-        age_seconds=now - learned.measured_at,
-        first_token_seconds=learned.first_token_seconds,
-        seconds_per_token=learned.seconds_per_token,
-        slow_seconds=learned.slow_seconds,
-        cached_share=learned.cached_share,
-        lengths=[_length("", learned)],
-    )
-
-
-def _length(route: str, learned: Learned) -> config_pb2.AnswerLength:
-    return config_pb2.AnswerLength(route=route, output_tokens=learned.output_tokens, answers=learned.answers)
-
-
 def _age(standing: config_pb2.Standing) -> float:
-    return standing.age_seconds if standing.HasField("age_seconds") else float("inf")
+    return min((speed.age_seconds for speed in standing.speeds), default=math.inf)
 
 
 def _badness(circuit: config_pb2.Circuit) -> tuple[int, float]:

@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from headgate.v1 import resources_pb2 as headgate_dot_v1_dot_resources__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18headgate/v1/config.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bheadgate/v1/resources.proto\"*\n\x07Version\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\xbf\x01\n\x0cWatchRequest\x12(\n\x05hello\x18\x01 \x01(\x0b\x32\x17.headgate.v1.ProxyHelloH\x00\x12%\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x16.headgate.v1.ConfigAckH\x00\x12\'\n\x04nack\x18\x03 \x01(\x0b\x32\x17.headgate.v1.ConfigNackH\x00\x12*\n\x06status\x18\x04 \x01(\x0b\x32\x18.headgate.v1.ProxyStatusH\x00\x42\t\n\x07message\"\xcf\x01\n\nProxyHello\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\x33\n\x06labels\x18\x03 \x03(\x0b\x32#.headgate.v1.ProxyHello.LabelsEntry\x12\x18\n\x10software_version\x18\x04 \x01(\t\x12%\n\x07version\x18\x05 \x01(\x0b\x32\x14.headgate.v1.Version\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\tConfigAck\x12\r\n\x05nonce\x18\x01 \x01(\t\x12%\n\x07version\x18\x02 \x01(\x0b\x32\x14.headgate.v1.Version\"d\n\nConfigNack\x12\r\n\x05nonce\x18\x01 \x01(\t\x12%\n\x07version\x18\x02 \x01(\x0b\x32\x14.headgate.v1.Version\x12\x10\n\x08resource\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"z\n\x0bProxyStatus\x12\x13\n\x0bspool_bytes\x18\x01 \x01(\x03\x12\x19\n\x11usage_lag_seconds\x18\x02 \x01(\x01\x12\x10\n\x08inflight\x18\x03 \x01(\x03\x12)\n\tstandings\x18\x04 \x01(\x0b\x32\x16.headgate.v1.Standings\"e\n\rWatchResponse\x12)\n\x06update\x18\x01 \x01(\x0b\x32\x19.headgate.v1.ConfigUpdate\x12)\n\tstandings\x18\x02 \x01(\x0b\x32\x16.headgate.v1.Standings\"d\n\tStandings\x12(\n\tstandings\x18\x01 \x03(\x0b\x32\x15.headgate.v1.Standing\x12-\n\x0cresting_keys\x18\x02 \x03(\x0b\x32\x17.headgate.v1.RestingKey\"\xa6\x02\n\x08Standing\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x16\n\x0eupstream_model\x18\x03 \x01(\t\x12&\n\x08\x63ircuits\x18\x04 \x03(\x0b\x32\x14.headgate.v1.Circuit\x12\x18\n\x0b\x61ge_seconds\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x13\x66irst_token_seconds\x18\x06 \x01(\x01\x12\x19\n\x11seconds_per_token\x18\x07 \x01(\x01\x12\x14\n\x0cslow_seconds\x18\x08 \x01(\x01\x12\x14\n\x0c\x63\x61\x63hed_share\x18\t \x01(\x01\x12*\n\x07lengths\x18\n \x03(\x0b\x32\x19.headgate.v1.AnswerLengthB\x0e\n\x0c_age_seconds\"E\n\x0c\x41nswerLength\x12\r\n\x05route\x18\x01 \x01(\t\x12\x15\n\routput_tokens\x18\x02 \x01(\x01\x12\x0f\n\x07\x61nswers\x18\x03 \x01(\r\"V\n\x07\x43ircuit\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.headgate.v1.CircuitState\x12\x14\n\x0copen_seconds\x18\x03 \x01(\x01\"\\\n\nRestingKey\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x0f\n\x07seconds\x18\x04 \x01(\x01\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\xcc\x01\n\x0c\x43onfigUpdate\x12%\n\x07version\x18\x01 \x01(\x0b\x32\x14.headgate.v1.Version\x12\r\n\x05nonce\x18\x02 \x01(\t\x12\"\n\x04\x62\x61se\x18\x03 \x01(\x0b\x32\x14.headgate.v1.Version\x12)\n\x07upserts\x18\x04 \x03(\x0b\x32\x18.headgate.v1.ConfigEntry\x12)\n\x08removals\x18\x05 \x03(\x0b\x32\x17.headgate.v1.ConfigName\x12\x0c\n\x04last\x18\x06 \x01(\x08\"8\n\nConfigName\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"\xf7\x01\n\x0b\x43onfigEntry\x12\x10\n\x08\x64isabled\x18\x01 \x01(\x08\x12%\n\x06tenant\x18\x02 \x01(\x0b\x32\x13.headgate.v1.TenantH\x00\x12/\n\x08provider\x18\x03 \x01(\x0b\x32\x1b.headgate.v1.ProviderConfigH\x00\x12)\n\x05model\x18\x04 \x01(\x0b\x32\x18.headgate.v1.ModelConfigH\x00\x12#\n\x05route\x18\x05 \x01(\x0b\x32\x12.headgate.v1.RouteH\x00\x12%\n\x03key\x18\x06 \x01(\x0b\x32\x16.headgate.v1.KeyConfigH\x00\x42\x07\n\x05\x65ntry\"c\n\x0eProviderConfig\x12#\n\x04spec\x18\x01 \x01(\x0b\x32\x15.headgate.v1.Provider\x12,\n\x07secrets\x18\x02 \x03(\x0b\x32\x1b.headgate.v1.ProviderSecret\"-\n\x0eProviderSecret\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"o\n\x0bModelConfig\x12 \n\x04spec\x18\x01 \x01(\x0b\x32\x12.headgate.v1.Model\x12&\n\x06prices\x18\x02 \x01(\x0b\x32\x16.headgate.v1.PriceList\x12\x16\n\x0e\x63ontext_window\x18\x03 \x01(\r\"Y\n\tKeyConfig\x12\x1e\n\x04spec\x18\x01 \x01(\x0b\x32\x10.headgate.v1.Key\x12,\n\x0b\x63redentials\x18\x02 \x03(\x0b\x32\x17.headgate.v1.Credential\"_\n\nCredential\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x11\n\tpublic_id\x18\x02 \x01(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"@\n\tPriceList\x12\"\n\x06prices\x18\x01 \x03(\x0b\x32\x12.headgate.v1.Price\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xa0\x02\n\x05Price\x12\x14\n\x0c\x66rom_unix_ms\x18\x01 \x01(\x03\x12\x14\n\x0cservice_tier\x18\x02 \x01(\t\x12\x1a\n\x12\x61\x62ove_input_tokens\x18\x03 \x01(\x04\x12\x18\n\x10\x64\x61y_from_seconds\x18\x04 \x01(\r\x12\x16\n\x0e\x64\x61y_to_seconds\x18\x05 \x01(\r\x12\r\n\x05input\x18\x06 \x01(\x04\x12\x0e\n\x06output\x18\x07 \x01(\x04\x12\x12\n\ncache_read\x18\x08 \x01(\x04\x12\x16\n\x0e\x63\x61\x63he_write_5m\x18\t \x01(\x04\x12\x16\n\x0e\x63\x61\x63he_write_1h\x18\n \x01(\x04\x12\x13\n\x0b\x61udio_input\x18\x0b \x01(\x04\x12\x14\n\x0c\x61udio_output\x18\x0c \x01(\x04\x12\x0f\n\x07request\x18\r \x01(\x04*|\n\x0c\x43ircuitState\x12\x1d\n\x19\x43IRCUIT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43IRCUIT_STATE_CLOSED\x10\x01\x12\x16\n\x12\x43IRCUIT_STATE_OPEN\x10\x02\x12\x1b\n\x17\x43IRCUIT_STATE_HALF_OPEN\x10\x03\x32S\n\rConfigService\x12\x42\n\x05Watch\x12\x19.headgate.v1.WatchRequest\x1a\x1a.headgate.v1.WatchResponse(\x01\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18headgate/v1/config.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bheadgate/v1/resources.proto\"*\n\x07Version\x12\r\n\x05\x65poch\x18\x01 \x01(\x03\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\xbf\x01\n\x0cWatchRequest\x12(\n\x05hello\x18\x01 \x01(\x0b\x32\x17.headgate.v1.ProxyHelloH\x00\x12%\n\x03\x61\x63k\x18\x02 \x01(\x0b\x32\x16.headgate.v1.ConfigAckH\x00\x12\'\n\x04nack\x18\x03 \x01(\x0b\x32\x17.headgate.v1.ConfigNackH\x00\x12*\n\x06status\x18\x04 \x01(\x0b\x32\x18.headgate.v1.ProxyStatusH\x00\x42\t\n\x07message\"\xcf\x01\n\nProxyHello\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12\x33\n\x06labels\x18\x03 \x03(\x0b\x32#.headgate.v1.ProxyHello.LabelsEntry\x12\x18\n\x10software_version\x18\x04 \x01(\t\x12%\n\x07version\x18\x05 \x01(\x0b\x32\x14.headgate.v1.Version\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"A\n\tConfigAck\x12\r\n\x05nonce\x18\x01 \x01(\t\x12%\n\x07version\x18\x02 \x01(\x0b\x32\x14.headgate.v1.Version\"d\n\nConfigNack\x12\r\n\x05nonce\x18\x01 \x01(\t\x12%\n\x07version\x18\x02 \x01(\x0b\x32\x14.headgate.v1.Version\x12\x10\n\x08resource\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"z\n\x0bProxyStatus\x12\x13\n\x0bspool_bytes\x18\x01 \x01(\x03\x12\x19\n\x11usage_lag_seconds\x18\x02 \x01(\x01\x12\x10\n\x08inflight\x18\x03 \x01(\x03\x12)\n\tstandings\x18\x04 \x01(\x0b\x32\x16.headgate.v1.Standings\"e\n\rWatchResponse\x12)\n\x06update\x18\x01 \x01(\x0b\x32\x19.headgate.v1.ConfigUpdate\x12)\n\tstandings\x18\x02 \x01(\x0b\x32\x16.headgate.v1.Standings\"d\n\tStandings\x12(\n\tstandings\x18\x01 \x03(\x0b\x32\x15.headgate.v1.Standing\x12-\n\x0cresting_keys\x18\x02 \x03(\x0b\x32\x17.headgate.v1.RestingKey\"\xd2\x01\n\x08Standing\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x16\n\x0eupstream_model\x18\x03 \x01(\t\x12&\n\x08\x63ircuits\x18\x04 \x03(\x0b\x32\x14.headgate.v1.Circuit\x12\"\n\x06speeds\x18\x05 \x03(\x0b\x32\x12.headgate.v1.Speed\x12\x14\n\x0c\x63\x61\x63hed_share\x18\x06 \x01(\x01\x12*\n\x07lengths\x18\x07 \x03(\x0b\x32\x19.headgate.v1.AnswerLength\"\x92\x01\n\x05Speed\x12\x10\n\x08streamed\x18\x01 \x01(\x08\x12\x13\n\x0b\x61ge_seconds\x18\x02 \x01(\x01\x12\x1b\n\x13\x66irst_token_seconds\x18\x03 \x01(\x01\x12\x19\n\x11seconds_per_token\x18\x04 \x01(\x01\x12\x14\n\x0cslow_seconds\x18\x05 \x01(\x01\x12\x14\n\x0cmeasurements\x18\x06 \x01(\r\"E\n\x0c\x41nswerLength\x12\r\n\x05route\x18\x01 \x01(\t\x12\x15\n\routput_tokens\x18\x02 \x01(\x01\x12\x0f\n\x07\x61nswers\x18\x03 \x01(\r\"V\n\x07\x43ircuit\x12\x0b\n\x03key\x18\x01 \x01(\t\x12(\n\x05state\x18\x02 \x01(\x0e\x32\x19.headgate.v1.CircuitState\x12\x14\n\x0copen_seconds\x18\x03 \x01(\x01\"\\\n\nRestingKey\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x0b\n\x03key\x18\x03 \x01(\t\x12\x0f\n\x07seconds\x18\x04 \x01(\x01\x12\x0e\n\x06reason\x18\x05 \x01(\t\"\xcc\x01\n\x0c\x43onfigUpdate\x12%\n\x07version\x18\x01 \x01(\x0b\x32\x14.headgate.v1.Version\x12\r\n\x05nonce\x18\x02 \x01(\t\x12\"\n\x04\x62\x61se\x18\x03 \x01(\x0b\x32\x14.headgate.v1.Version\x12)\n\x07upserts\x18\x04 \x03(\x0b\x32\x18.headgate.v1.ConfigEntry\x12)\n\x08removals\x18\x05 \x03(\x0b\x32\x17.headgate.v1.ConfigName\x12\x0c\n\x04last\x18\x06 \x01(\x08\"8\n\nConfigName\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x0e\n\x06tenant\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\"\xf7\x01\n\x0b\x43onfigEntry\x12\x10\n\x08\x64isabled\x18\x01 \x01(\x08\x12%\n\x06tenant\x18\x02 \x01(\x0b\x32\x13.headgate.v1.TenantH\x00\x12/\n\x08provider\x18\x03 \x01(\x0b\x32\x1b.headgate.v1.ProviderConfigH\x00\x12)\n\x05model\x18\x04 \x01(\x0b\x32\x18.headgate.v1.ModelConfigH\x00\x12#\n\x05route\x18\x05 \x01(\x0b\x32\x12.headgate.v1.RouteH\x00\x12%\n\x03key\x18\x06 \x01(\x0b\x32\x16.headgate.v1.KeyConfigH\x00\x42\x07\n\x05\x65ntry\"c\n\x0eProviderConfig\x12#\n\x04spec\x18\x01 \x01(\x0b\x32\x15.headgate.v1.Provider\x12,\n\x07secrets\x18\x02 \x03(\x0b\x32\x1b.headgate.v1.ProviderSecret\"-\n\x0eProviderSecret\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x0c\"o\n\x0bModelConfig\x12 \n\x04spec\x18\x01 \x01(\x0b\x32\x12.headgate.v1.Model\x12&\n\x06prices\x18\x02 \x01(\x0b\x32\x16.headgate.v1.PriceList\x12\x16\n\x0e\x63ontext_window\x18\x03 \x01(\r\"Y\n\tKeyConfig\x12\x1e\n\x04spec\x18\x01 \x01(\x0b\x32\x10.headgate.v1.Key\x12,\n\x0b\x63redentials\x18\x02 \x03(\x0b\x32\x17.headgate.v1.Credential\"_\n\nCredential\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x11\n\tpublic_id\x18\x02 \x01(\t\x12.\n\nexpires_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"@\n\tPriceList\x12\"\n\x06prices\x18\x01 \x03(\x0b\x32\x12.headgate.v1.Price\x12\x0f\n\x07version\x18\x02 \x01(\t\"\xa0\x02\n\x05Price\x12\x14\n\x0c\x66rom_unix_ms\x18\x01 \x01(\x03\x12\x14\n\x0cservice_tier\x18\x02 \x01(\t\x12\x1a\n\x12\x61\x62ove_input_tokens\x18\x03 \x01(\x04\x12\x18\n\x10\x64\x61y_from_seconds\x18\x04 \x01(\r\x12\x16\n\x0e\x64\x61y_to_seconds\x18\x05 \x01(\r\x12\r\n\x05input\x18\x06 \x01(\x04\x12\x0e\n\x06output\x18\x07 \x01(\x04\x12\x12\n\ncache_read\x18\x08 \x01(\x04\x12\x16\n\x0e\x63\x61\x63he_write_5m\x18\t \x01(\x04\x12\x16\n\x0e\x63\x61\x63he_write_1h\x18\n \x01(\x04\x12\x13\n\x0b\x61udio_input\x18\x0b \x01(\x04\x12\x14\n\x0c\x61udio_output\x18\x0c \x01(\x04\x12\x0f\n\x07request\x18\r \x01(\x04*|\n\x0c\x43ircuitState\x12\x1d\n\x19\x43IRCUIT_STATE_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43IRCUIT_STATE_CLOSED\x10\x01\x12\x16\n\x12\x43IRCUIT_STATE_OPEN\x10\x02\x12\x1b\n\x17\x43IRCUIT_STATE_HALF_OPEN\x10\x03\x32S\n\rConfigService\x12\x42\n\x05Watch\x12\x19.headgate.v1.WatchRequest\x1a\x1a.headgate.v1.WatchResponse(\x01\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,8 +35,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PROXYHELLO_LABELSENTRY']._loaded_options = None
   _globals['_PROXYHELLO_LABELSENTRY']._serialized_options = b'8\001'
-  _globals['_CIRCUITSTATE']._serialized_start=2920
-  _globals['_CIRCUITSTATE']._serialized_end=3044
+  _globals['_CIRCUITSTATE']._serialized_start=2985
+  _globals['_CIRCUITSTATE']._serialized_end=3109
   _globals['_VERSION']._serialized_start=103
   _globals['_VERSION']._serialized_end=145
   _globals['_WATCHREQUEST']._serialized_start=148
@@ -56,33 +56,35 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STANDINGS']._serialized_start=947
   _globals['_STANDINGS']._serialized_end=1047
   _globals['_STANDING']._serialized_start=1050
-  _globals['_STANDING']._serialized_end=1344
-  _globals['_ANSWERLENGTH']._serialized_start=1346
-  _globals['_ANSWERLENGTH']._serialized_end=1415
-  _globals['_CIRCUIT']._serialized_start=1417
-  _globals['_CIRCUIT']._serialized_end=1503
-  _globals['_RESTINGKEY']._serialized_start=1505
-  _globals['_RESTINGKEY']._serialized_end=1597
-  _globals['_CONFIGUPDATE']._serialized_start=1600
-  _globals['_CONFIGUPDATE']._serialized_end=1804
-  _globals['_CONFIGNAME']._serialized_start=1806
-  _globals['_CONFIGNAME']._serialized_end=1862
-  _globals['_CONFIGENTRY']._serialized_start=1865
-  _globals['_CONFIGENTRY']._serialized_end=2112
-  _globals['_PROVIDERCONFIG']._serialized_start=2114
-  _globals['_PROVIDERCONFIG']._serialized_end=2213
-  _globals['_PROVIDERSECRET']._serialized_start=2215
-  _globals['_PROVIDERSECRET']._serialized_end=2260
-  _globals['_MODELCONFIG']._serialized_start=2262
-  _globals['_MODELCONFIG']._serialized_end=2373
-  _globals['_KEYCONFIG']._serialized_start=2375
-  _globals['_KEYCONFIG']._serialized_end=2464
-  _globals['_CREDENTIAL']._serialized_start=2466
-  _globals['_CREDENTIAL']._serialized_end=2561
-  _globals['_PRICELIST']._serialized_start=2563
-  _globals['_PRICELIST']._serialized_end=2627
-  _globals['_PRICE']._serialized_start=2630
-  _globals['_PRICE']._serialized_end=2918
-  _globals['_CONFIGSERVICE']._serialized_start=3046
-  _globals['_CONFIGSERVICE']._serialized_end=3129
+  _globals['_STANDING']._serialized_end=1260
+  _globals['_SPEED']._serialized_start=1263
+  _globals['_SPEED']._serialized_end=1409
+  _globals['_ANSWERLENGTH']._serialized_start=1411
+  _globals['_ANSWERLENGTH']._serialized_end=1480
+  _globals['_CIRCUIT']._serialized_start=1482
+  _globals['_CIRCUIT']._serialized_end=1568
+  _globals['_RESTINGKEY']._serialized_start=1570
+  _globals['_RESTINGKEY']._serialized_end=1662
+  _globals['_CONFIGUPDATE']._serialized_start=1665
+  _globals['_CONFIGUPDATE']._serialized_end=1869
+  _globals['_CONFIGNAME']._serialized_start=1871
+  _globals['_CONFIGNAME']._serialized_end=1927
+  _globals['_CONFIGENTRY']._serialized_start=1930
+  _globals['_CONFIGENTRY']._serialized_end=2177
+  _globals['_PROVIDERCONFIG']._serialized_start=2179
+  _globals['_PROVIDERCONFIG']._serialized_end=2278
+  _globals['_PROVIDERSECRET']._serialized_start=2280
+  _globals['_PROVIDERSECRET']._serialized_end=2325
+  _globals['_MODELCONFIG']._serialized_start=2327
+  _globals['_MODELCONFIG']._serialized_end=2438
+  _globals['_KEYCONFIG']._serialized_start=2440
+  _globals['_KEYCONFIG']._serialized_end=2529
+  _globals['_CREDENTIAL']._serialized_start=2531
+  _globals['_CREDENTIAL']._serialized_end=2626
+  _globals['_PRICELIST']._serialized_start=2628
+  _globals['_PRICELIST']._serialized_end=2692
+  _globals['_PRICE']._serialized_start=2695
+  _globals['_PRICE']._serialized_end=2983
+  _globals['_CONFIGSERVICE']._serialized_start=3111
+  _globals['_CONFIGSERVICE']._serialized_end=3194
 # @@protoc_insertion_point(module_scope)

@@ -112,28 +112,38 @@ class Standings(_message.Message):
     def __init__(self, standings: _Optional[_Iterable[_Union[Standing, _Mapping]]] = ..., resting_keys: _Optional[_Iterable[_Union[RestingKey, _Mapping]]] = ...) -> None: ...
 
 class Standing(_message.Message):
-    __slots__ = ("tenant", "provider", "upstream_model", "circuits", "age_seconds", "first_token_seconds", "seconds_per_token", "slow_seconds", "cached_share", "lengths")
+    __slots__ = ("tenant", "provider", "upstream_model", "circuits", "speeds", "cached_share", "lengths")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     UPSTREAM_MODEL_FIELD_NUMBER: _ClassVar[int]
     CIRCUITS_FIELD_NUMBER: _ClassVar[int]
-    AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
-    FIRST_TOKEN_SECONDS_FIELD_NUMBER: _ClassVar[int]
-    SECONDS_PER_TOKEN_FIELD_NUMBER: _ClassVar[int]
-    SLOW_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SPEEDS_FIELD_NUMBER: _ClassVar[int]
     CACHED_SHARE_FIELD_NUMBER: _ClassVar[int]
     LENGTHS_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     provider: str
     upstream_model: str
     circuits: _containers.RepeatedCompositeFieldContainer[Circuit]
+    speeds: _containers.RepeatedCompositeFieldContainer[Speed]
+    cached_share: float
+    lengths: _containers.RepeatedCompositeFieldContainer[AnswerLength]
+    def __init__(self, tenant: _Optional[str] = ..., provider: _Optional[str] = ..., upstream_model: _Optional[str] = ..., circuits: _Optional[_Iterable[_Union[Circuit, _Mapping]]] = ..., speeds: _Optional[_Iterable[_Union[Speed, _Mapping]]] = ..., cached_share: _Optional[float] = ..., lengths: _Optional[_Iterable[_Union[AnswerLength, _Mapping]]] = ...) -> None: ...
+
+class Speed(_message.Message):
+    __slots__ = ("streamed", "age_seconds", "first_token_seconds", "seconds_per_token", "slow_seconds", "measurements")
+    STREAMED_FIELD_NUMBER: _ClassVar[int]
+    AGE_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TOKEN_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    SECONDS_PER_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    SLOW_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    MEASUREMENTS_FIELD_NUMBER: _ClassVar[int]
+    streamed: bool
     age_seconds: float
     first_token_seconds: float
     seconds_per_token: float
     slow_seconds: float
-    cached_share: float
-    lengths: _containers.RepeatedCompositeFieldContainer[AnswerLength]
-    def __init__(self, tenant: _Optional[str] = ..., provider: _Optional[str] = ..., upstream_model: _Optional[str] = ..., circuits: _Optional[_Iterable[_Union[Circuit, _Mapping]]] = ..., age_seconds: _Optional[float] = ..., first_token_seconds: _Optional[float] = ..., seconds_per_token: _Optional[float] = ..., slow_seconds: _Optional[float] = ..., cached_share: _Optional[float] = ..., lengths: _Optional[_Iterable[_Union[AnswerLength, _Mapping]]] = ...) -> None: ...
+    measurements: int
+    def __init__(self, streamed: _Optional[bool] = ..., age_seconds: _Optional[float] = ..., first_token_seconds: _Optional[float] = ..., seconds_per_token: _Optional[float] = ..., slow_seconds: _Optional[float] = ..., measurements: _Optional[int] = ...) -> None: ...
 
 class AnswerLength(_message.Message):
     __slots__ = ("route", "output_tokens", "answers")

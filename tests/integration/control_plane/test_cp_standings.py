@@ -15,9 +15,8 @@ WITHIN_SECONDS = 20.0
 def standings(*providers: tuple[str, str]) -> config_pb2.Standings:
     message = config_pb2.Standings()
     for tenant, provider in providers:
-        one = message.standings.add(
-            tenant=tenant, provider=provider, upstream_model="m", age_seconds=1, first_token_seconds=0.25
-        )
+        one = message.standings.add(tenant=tenant, provider=provider, upstream_model="m")
+        one.speeds.add(age_seconds=1, first_token_seconds=0.25, measurements=9)
         one.circuits.add(key="default", state=config_pb2.CIRCUIT_STATE_OPEN, open_seconds=60)
         one.lengths.add(output_tokens=5, answers=9)
         one.lengths.add(route="theirs", output_tokens=5, answers=9)
@@ -50,7 +49,7 @@ async def test_what_one_proxy_measures_its_region_learns_and_others_do_not(datab
         async with asyncio.timeout(WITHIN_SECONDS):
             heard = await two.hears()
         assert [standing.provider for standing in heard.standings] == ["p"]
-        assert 1 <= heard.standings[0].age_seconds < WITHIN_SECONDS
+        assert 1 <= heard.standings[0].speeds[0].age_seconds < WITHIN_SECONDS
         assert await far.is_quiet(5.0)
 
 
@@ -62,7 +61,7 @@ async def test_every_replica_knows_what_any_was_told(database: Secret) -> None:
         elsewhere = other.client(replica.owner_token)
         (view,) = await listed(elsewhere, 1)
         assert (view.proxy, view.region) == ("one", "eu")
-        assert view.standings.standings[0].first_token_seconds == 0.25
+        assert view.standings.standings[0].speeds[0].first_token_seconds == 0.25
         assert 0 < view.standings.standings[0].circuits[0].open_seconds < 60
         await owner.apply(
             make("provider", name="p", type="openai", keys=["sk-1"]),

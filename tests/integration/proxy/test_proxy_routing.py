@@ -49,6 +49,7 @@ def manifest(base_url: str) -> dict[str, Any]:
         {"name": "fast", "policy": {"fastest": {"of": ["swift", "solid"]}}, **once},
         {"name": "inner", "policy": {"fallback": ["dead", "third"]}, **once},
         {"name": "outer", "policy": {"fallback": [{"route": "inner"}, "steady"]}, **once},
+        {"name": "steady-first", "policy": {"fallback": ["steady", "third"]}, **once},
         {"name": "windows", "policy": {"fallback": ["small", "third", "large"]}, **once},
         {"name": "only-dead", "policy": "dead", **once},
     ]
@@ -298,6 +299,23 @@ def test_a_dead_model_is_soon_asked_last_and_comes_back_when_it_recovers(
     script.always("dead", Behaviour())
     deadline = time.monotonic() + 30
     while routing.post(chat("inner")).header("x-headgate-model") != "dead/dead":
+        assert time.monotonic() < deadline, "it never came back"
+        time.sleep(0.1)
+
+
+def test_a_model_that_loses_every_race_still_comes_back_elsewhere(
+    routing: Gateway, script: FakeProvider
+) -> None:
+    """What a race stops has said nothing: it may not stand for the probe that everybody waits for."""
+    script.always("steady", server_error(500))
+    for _ in range(5):
+        assert routing.post(chat("steady-first")).header("x-headgate-model") == "third/third"
+    script.always("steady", slow(0.3))
+    deadline = time.monotonic() + 15
+    while True:
+        assert routing.post(chat("race")).header("x-headgate-model") == "quick/quick"
+        if routing.post(chat("steady-first")).header("x-headgate-model") == "steady/steady":
+            return
         assert time.monotonic() < deadline, "it never came back"
         time.sleep(0.1)
 

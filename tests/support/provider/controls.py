@@ -47,7 +47,7 @@ class Controls:
             behaviours = tuple(from_json(item) for item in document["behaviours"])
             model, key = document.get("model", ANY), document.get("key", ANY)
             if document.get("always"):
-                self._script.stand(model, key, behaviours[-1])
+                self._script.stand(model, key, behaviours)
             else:
                 self._script.push(model, key, behaviours)
         except (KeyError, IndexError, TypeError, ValueError) as error:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from itertools import cycle
 
 from tests.support.provider.behaviour import Behaviour
 
@@ -19,16 +20,19 @@ class Script:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._queues: dict[tuple[str, str], deque[Behaviour]] = {}
-        self._standing: dict[tuple[str, str], Behaviour] = {}
+        self._standing: dict[tuple[str, str], Iterator[Behaviour]] = {}
         self._rejected_keys: frozenset[str] = frozenset()
 
     def push(self, model: str, key: str, behaviours: tuple[Behaviour, ...]) -> None:
         with self._lock:
             self._queues.setdefault((model, key), deque()).extend(behaviours)
 
-    def stand(self, model: str, key: str, behaviour: Behaviour) -> None:
+    def stand(self, model: str, key: str, behaviours: tuple[Behaviour, ...]) -> None:
+        """Several take turns, again and again; what stood before is replaced at once."""
+        if not behaviours:
+            raise ValueError("a standing order needs a behaviour")
         with self._lock:
-            self._standing[model, key] = behaviour
+            self._standing[model, key] = cycle(behaviours)
 
     def reject_keys(self, keys: Iterable[str]) -> None:
         """Answer 401 to these provider keys (and to no others), whatever else is scripted."""
@@ -63,5 +67,5 @@ class Script:
                     return queue.popleft()
             for place in order:
                 if place in self._standing:
-                    return self._standing[place]
+                    return next(self._standing[place])
         return Behaviour()

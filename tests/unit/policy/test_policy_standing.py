@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from headgate.policy.estimates import Estimates
+from headgate.policy.estimates import CALLS_TO_KNOW, Estimates
 from headgate.policy.standing import NEWER_SECONDS, adopt, aged, measured, merged
 from headgate.rules.money import Tokens
 from headgate.v1 import config_pb2
-from tests.unit.proxy.asking import Clock, facts
+from tests.unit.proxy.asking import Clock, chat, facts
 from tests.unit.proxy.targets import target
 
 A = target("a")
@@ -16,7 +16,10 @@ A = target("a")
 
 def learned(clock: Clock, seconds: float, route: str = "r", output: int = 20) -> Estimates:
     estimates = Estimates(clock)
-    estimates.answered(route, A, Tokens(10, output=output), first_token_seconds=seconds, seconds=seconds * 2)
+    for _ in range(CALLS_TO_KNOW):
+        estimates.answered(
+            route, A, Tokens(10, output=output), first_token_seconds=seconds, seconds=seconds * 2
+        )
     return estimates
 
 
@@ -25,7 +28,7 @@ def told(estimates: Estimates) -> config_pb2.Standings:
 
 
 def first_token(estimates: Estimates) -> float | None:
-    return estimates.seconds(facts(estimates=estimates), A, "first_token")
+    return estimates.seconds(facts(chat(stream=True), estimates=estimates), A, "first_token")
 
 
 def test_who_never_called_a_model_takes_what_others_measured() -> None:
@@ -33,7 +36,7 @@ def test_who_never_called_a_model_takes_what_others_measured() -> None:
     other = Estimates(clock)
     adopt(other, told(learned(clock, 0.5, output=40)).standings)
     assert first_token(other) == 0.5
-    assert other.output_tokens(facts(estimates=other), A) == pytest.approx(0.1 * 40 + 0.9 * 300)
+    assert other.output_tokens(facts(estimates=other), A) == pytest.approx(0.2 * 40 + 0.8 * 300)
 
 
 def test_ones_own_figures_stay_unless_others_are_clearly_newer() -> None:
@@ -56,12 +59,10 @@ def test_what_was_adopted_is_not_told_as_ones_own_until_it_is_measured_again() -
 
 
 def test_of_several_views_the_newest_figures_and_the_worst_states_count() -> None:
-    one = config_pb2.Standing(
-        tenant="t", provider="p", upstream_model="m", age_seconds=9, first_token_seconds=1
-    )
-    two = config_pb2.Standing(
-        tenant="t", provider="p", upstream_model="m", age_seconds=2, first_token_seconds=3
-    )
+    one, two = (config_pb2.Standing(tenant="t", provider="p", upstream_model="m") for _ in range(2))
+    one.speeds.add(age_seconds=9, first_token_seconds=1)
+    one.speeds.add(streamed=True, age_seconds=4, first_token_seconds=7)
+    two.speeds.add(age_seconds=2, first_token_seconds=3)
     one.circuits.add(key="a", state=config_pb2.CIRCUIT_STATE_OPEN, open_seconds=4)
     two.circuits.add(key="a", state=config_pb2.CIRCUIT_STATE_CLOSED)
     rest = [config_pb2.RestingKey(provider="p", key="a", seconds=seconds) for seconds in (3, 8)]
@@ -70,22 +71,23 @@ def test_of_several_views_the_newest_figures_and_the_worst_states_count() -> Non
         for standing, resting in zip((one, two), rest, strict=True)
     )
     (together,) = both.standings
-    assert together.first_token_seconds == 3
+    assert {speed.streamed: speed.first_token_seconds for speed in together.speeds} == {False: 3, True: 7}
     assert [circuit.state for circuit in together.circuits] == [config_pb2.CIRCUIT_STATE_OPEN]
     assert [resting.seconds for resting in both.resting_keys] == [8]
 
 
 def test_later_figures_are_older_circuits_half_open_and_keys_rested() -> None:
-    standing = config_pb2.Standing(provider="p", upstream_model="m", age_seconds=1)
+    standing = config_pb2.Standing(provider="p", upstream_model="m")
+    standing.speeds.add(age_seconds=1)
     standing.circuits.add(key="a", state=config_pb2.CIRCUIT_STATE_OPEN, open_seconds=2)
     resting = [config_pb2.RestingKey(key=name, seconds=seconds) for name, seconds in (("x", 2), ("y", 9))]
     later = aged(config_pb2.Standings(standings=[standing], resting_keys=resting), 3)
-    assert later.standings[0].age_seconds == 4
+    assert later.standings[0].speeds[0].age_seconds == 4
     assert later.standings[0].circuits[0].state == config_pb2.CIRCUIT_STATE_HALF_OPEN
     assert [(rest.key, rest.seconds) for rest in later.resting_keys] == [("y", 6)]
 
 
 def test_a_model_that_was_never_measured_says_nothing_of_speed() -> None:
     estimates = Estimates(Clock())
-    adopt(estimates, [config_pb2.Standing(provider="openai", upstream_model="a", first_token_seconds=1)])
+    adopt(estimates, [config_pb2.Standing(tenant="default", provider="openai", upstream_model="a")])
     assert first_token(estimates) is None

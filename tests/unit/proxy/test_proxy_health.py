@@ -96,6 +96,35 @@ def test_a_probe_that_never_comes_back_does_not_block_the_next() -> None:
     assert health.passes(A)
 
 
+def test_calls_that_were_under_way_when_it_opened_do_not_keep_it_open() -> None:
+    clock = Clock()
+    health = opened(clock)
+    clock.now += 0.5
+    for _ in range(50):
+        health.failed(A, None)
+    clock.now += 0.51
+    assert health.passes(A), "a second after it opened"
+
+
+def test_a_call_that_had_no_other_way_while_it_was_open_is_no_probe() -> None:
+    clock = Clock()
+    health = opened(clock)
+    health.tried(A, None)
+    clock.now += 1.01
+    assert health.passes(A)
+
+
+def test_a_probe_that_lost_a_race_lets_the_next_one_through() -> None:
+    clock = Clock()
+    health = opened(clock)
+    clock.now += 1.01
+    health.tried(A, None)
+    assert not health.passes(A)
+    health.stopped(A, None)
+    assert health.passes(A)
+    assert health.state(A) == "half_open"
+
+
 def test_half_of_the_calls_failing_opens_it_too() -> None:
     health = Health(Clock(), lambda: 1.0)
     for _ in range(40):
