@@ -21,6 +21,7 @@ from admin_cli import (
     planned,
     programs,
     provider,
+    replay,
     resource,
     route,
     token,
@@ -71,6 +72,7 @@ def build() -> typer.Typer:
     app.add_typer(token.app, name="token")
     app.add_typer(route.app, name="route")
     app.command("usage")(usage.usage)
+    app.command("replay")(replay.replay)
     app.add_typer(calls.app, name="calls")
     app.command("history")(history.history)
     app.command("doctor")(doctor.doctor)

@@ -17,7 +17,7 @@ _GROUPS = {
     "join-token": ("create",),
     "import": ("litellm",),
 }
-_COMMANDS = ("replay", "rollback", "audit")
+_COMMANDS = ("rollback", "audit")
 
 
 def add_to(app: typer.Typer) -> None:

@@ -23,6 +23,7 @@ from control_plane.keys.service import Keys
 from control_plane.maintenance import Maintenance
 from control_plane.minted.service import FirstAnswers
 from control_plane.ops.metrics import Metrics
+from control_plane.plans.replays import Replays
 from control_plane.plans.service import Plans
 from control_plane.providers.service import ProviderKeys
 from control_plane.resources.apply import Applier
@@ -34,6 +35,7 @@ from control_plane.rpc.health import Health
 from control_plane.rpc.keys import KeyCalls
 from control_plane.rpc.plans import PlanCalls
 from control_plane.rpc.reflection import reflection_handlers
+from control_plane.rpc.replay import ReplayCalls
 from control_plane.rpc.resources import ResourceCalls
 from control_plane.rpc.server import listen, make_server, service_handlers
 from control_plane.rpc.tokens import TokenCalls
@@ -135,6 +137,7 @@ class ControlPlane:
             "TailCalls": usage.tail_calls,
             "ExplainRoute": plan.explain_route,
             "ListStandings": plan.list_standings,
+            "Replay": ReplayCalls(Replays(database, self.publisher), now).replay,
             "Watch": ConfigStreams(self.publisher, self.fleet, self.standings, self.authenticator).watch,
             "Report": UsageStreams(self.ingest, self.authenticator).report,
         }

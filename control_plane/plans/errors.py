@@ -15,6 +15,10 @@ class NoSuchRoute(ControlPlaneError):
     known: tuple[str, ...]
 
 
+class ReplayRunning(ControlPlaneError):
+    """One at a time: it reads much, and thinks about all of it."""
+
+
 @dataclass
 class NoSuchKey(ControlPlaneError):
     name: str

@@ -52,6 +52,9 @@ class Trees:
         entry = self._entries.get(("tenant", "", self._tenant))
         return frozenset(entry.tenant.residency) if entry is not None else frozenset()
 
+    def model(self, name: str) -> PlanCandidate | None:
+        return own_or_shared(self._models, self._tenant, name)
+
     def metadata(self, key: str) -> dict[str, str]:
         """Of the key, if one is named. Raises NoSuchKey where there is none."""
         entry = self._key(key)

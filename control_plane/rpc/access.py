@@ -40,6 +40,7 @@ ACCESS: Mapping[str, str] = {
     f"{_ADMIN}GetStatus": VIEWER,
     f"{_ROUTING}ExplainRoute": VIEWER,
     f"{_ROUTING}ListStandings": VIEWER,
+    f"{_ROUTING}Replay": VIEWER,
     "/headgate.v1.ConfigService/Watch": PROXY,
     "/headgate.v1.UsageService/Report": PROXY,
     "/grpc.health.v1.Health/Check": ANYONE,

@@ -18,7 +18,7 @@ from control_plane.errors import DatabaseAway, InvalidField, QueryTooLong
 from control_plane.fleet.errors import BadHello
 from control_plane.keys.errors import HashInUse
 from control_plane.minted.errors import RequestIdReused
-from control_plane.plans.errors import NoSuchKey, NoSuchRoute, NotCallable
+from control_plane.plans.errors import NoSuchKey, NoSuchRoute, NotCallable, ReplayRunning
 from control_plane.providers.errors import ProviderKeyNotFound
 from control_plane.resources.errors import (
     BadSpecs,
@@ -138,6 +138,9 @@ _STATUS: dict[type[Exception], Callable[[Any], Status]] = {
     SecretsSealed: lambda e: Status(Code.FAILED_PRECONDITION, f"sealed: {e.reason}"),
     CannotOpen: lambda e: Status(Code.FAILED_PRECONDITION, f"a stored secret cannot be opened: {e.place}"),
     NoSuchRoute: lambda e: Status(Code.NOT_FOUND, _no_route(e)),
+    ReplayRunning: lambda e: Status(
+        Code.RESOURCE_EXHAUSTED, "another replay is running; start this one when it has ended"
+    ),
     NoSuchKey: lambda e: Status(Code.NOT_FOUND, f"there is no key {e.name[:80]!r}"),
     NotCallable: lambda e: Status(Code.FAILED_PRECONDITION, f"{e.name!r} would not answer: {e.why}"),
     CallNotFound: lambda e: Status(Code.NOT_FOUND, f"there is no call {e.request_id}"),

@@ -24,9 +24,10 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from headgate.v1 import config_pb2 as headgate_dot_v1_dot_config__pb2
+from headgate.v1 import resources_pb2 as headgate_dot_v1_dot_resources__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19headgate/v1/routing.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18headgate/v1/config.proto\"\xe4\x02\n\x13\x45xplainRouteRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x0c\n\x04task\x18\x05 \x01(\t\x12\x0c\n\x04user\x18\x06 \x01(\t\x12\x0f\n\x07session\x18\x07 \x01(\t\x12@\n\x08metadata\x18\x08 \x03(\x0b\x32..headgate.v1.ExplainRouteRequest.MetadataEntry\x12\x0e\n\x06stream\x18\t \x01(\x08\x12\x14\n\x0cinput_tokens\x18\n \x01(\x04\x12\x12\n\nmax_tokens\x18\x0b \x01(\x04\x12\r\n\x05needs\x18\x0c \x03(\t\x12\x12\n\nwants_json\x18\r \x01(\x08\x12\x14\n\x0cmax_cost_usd\x18\x0e \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"z\n\x14\x45xplainRouteResponse\x12\x0e\n\x06\x63hosen\x18\x01 \x01(\t\x12\r\n\x05route\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x33\n\ncandidates\x18\x04 \x03(\x0b\x32\x1f.headgate.v1.ExplainedCandidate\"\xd7\x02\n\x12\x45xplainedCandidate\x12\r\n\x05model\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x16\n\x0eupstream_model\x18\x03 \x01(\t\x12\r\n\x05place\x18\x04 \x01(\r\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\r\n\x05share\x18\x06 \x01(\x01\x12\x1e\n\x11\x65xpected_cost_usd\x18\x07 \x01(\tH\x00\x88\x01\x01\x12\x1e\n\x16\x65xpected_output_tokens\x18\x08 \x01(\x01\x12\x1b\n\x0e\x66irst_token_ms\x18\t \x01(\rH\x01\x88\x01\x01\x12\x15\n\x08total_ms\x18\n \x01(\rH\x02\x88\x01\x01\x12\x14\n\x07quality\x18\x0b \x01(\x01H\x03\x88\x01\x01\x12\x0e\n\x06health\x18\x0c \x01(\tB\x14\n\x12_expected_cost_usdB\x11\n\x0f_first_token_msB\x0b\n\t_total_msB\n\n\x08_quality\"M\n\x14ListStandingsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x15ListStandingsResponse\x12,\n\x07proxies\x18\x01 \x03(\x0b\x32\x1b.headgate.v1.ProxyStandings\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8b\x01\n\x0eProxyStandings\x12\r\n\x05proxy\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12/\n\x0breported_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\tstandings\x18\x04 \x01(\x0b\x32\x16.headgate.v1.Standings2\xbd\x01\n\x0eRoutingService\x12S\n\x0c\x45xplainRoute\x12 .headgate.v1.ExplainRouteRequest\x1a!.headgate.v1.ExplainRouteResponse\x12V\n\rListStandings\x12!.headgate.v1.ListStandingsRequest\x1a\".headgate.v1.ListStandingsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19headgate/v1/routing.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x18headgate/v1/config.proto\x1a\x1bheadgate/v1/resources.proto\"\xe4\x02\n\x13\x45xplainRouteRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x0b\n\x03key\x18\x04 \x01(\t\x12\x0c\n\x04task\x18\x05 \x01(\t\x12\x0c\n\x04user\x18\x06 \x01(\t\x12\x0f\n\x07session\x18\x07 \x01(\t\x12@\n\x08metadata\x18\x08 \x03(\x0b\x32..headgate.v1.ExplainRouteRequest.MetadataEntry\x12\x0e\n\x06stream\x18\t \x01(\x08\x12\x14\n\x0cinput_tokens\x18\n \x01(\x04\x12\x12\n\nmax_tokens\x18\x0b \x01(\x04\x12\r\n\x05needs\x18\x0c \x03(\t\x12\x12\n\nwants_json\x18\r \x01(\x08\x12\x14\n\x0cmax_cost_usd\x18\x0e \x01(\t\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"z\n\x14\x45xplainRouteResponse\x12\x0e\n\x06\x63hosen\x18\x01 \x01(\t\x12\r\n\x05route\x18\x02 \x01(\t\x12\x0e\n\x06region\x18\x03 \x01(\t\x12\x33\n\ncandidates\x18\x04 \x03(\x0b\x32\x1f.headgate.v1.ExplainedCandidate\"\xd7\x02\n\x12\x45xplainedCandidate\x12\r\n\x05model\x18\x01 \x01(\t\x12\x10\n\x08provider\x18\x02 \x01(\t\x12\x16\n\x0eupstream_model\x18\x03 \x01(\t\x12\r\n\x05place\x18\x04 \x01(\r\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\r\n\x05share\x18\x06 \x01(\x01\x12\x1e\n\x11\x65xpected_cost_usd\x18\x07 \x01(\tH\x00\x88\x01\x01\x12\x1e\n\x16\x65xpected_output_tokens\x18\x08 \x01(\x01\x12\x1b\n\x0e\x66irst_token_ms\x18\t \x01(\rH\x01\x88\x01\x01\x12\x15\n\x08total_ms\x18\n \x01(\rH\x02\x88\x01\x01\x12\x14\n\x07quality\x18\x0b \x01(\x01H\x03\x88\x01\x01\x12\x0e\n\x06health\x18\x0c \x01(\tB\x14\n\x12_expected_cost_usdB\x11\n\x0f_first_token_msB\x0b\n\t_total_msB\n\n\x08_quality\"M\n\x14ListStandingsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tpage_size\x18\x02 \x01(\r\x12\x12\n\npage_token\x18\x03 \x01(\t\"^\n\x15ListStandingsResponse\x12,\n\x07proxies\x18\x01 \x03(\x0b\x32\x1b.headgate.v1.ProxyStandings\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x8b\x01\n\x0eProxyStandings\x12\r\n\x05proxy\x18\x01 \x01(\t\x12\x0e\n\x06region\x18\x02 \x01(\t\x12/\n\x0breported_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12)\n\tstandings\x18\x04 \x01(\x0b\x32\x16.headgate.v1.Standings\"\x9b\x01\n\rReplayRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12(\n\tresources\x18\x02 \x03(\x0b\x32\x15.headgate.v1.Resource\x12(\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"X\n\x0eReplayResponse\x12\x0c\n\x04\x64one\x18\x01 \x01(\x04\x12\r\n\x05total\x18\x02 \x01(\x04\x12)\n\x06report\x18\x03 \x01(\x0b\x32\x19.headgate.v1.ReplayReport\"\x90\x03\n\x0cReplayReport\x12,\n\x08recorded\x18\x01 \x01(\x0b\x32\x1a.headgate.v1.ReplayAccount\x12,\n\x08replayed\x18\x02 \x01(\x0b\x32\x1a.headgate.v1.ReplayAccount\x12\r\n\x05\x63\x61lls\x18\x03 \x01(\x04\x12\x10\n\x08\x61ttempts\x18\x04 \x01(\x04\x12\x0e\n\x06one_in\x18\x05 \x01(\r\x12\r\n\x05moved\x18\x06 \x01(\x04\x12\x12\n\nunmeasured\x18\x07 \x01(\x04\x12(\n\x06models\x18\x08 \x03(\x0b\x32\x18.headgate.v1.ReplayModel\x12+\n\x07skipped\x18\t \x03(\x0b\x32\x1a.headgate.v1.ReplaySkipped\x12\x35\n\x06nobody\x18\n \x03(\x0b\x32%.headgate.v1.ReplayReport.NobodyEntry\x12\x13\n\x0b\x61ssumptions\x18\x0b \x03(\t\x1a-\n\x0bNobodyEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\"\xf3\x01\n\rReplayAccount\x12\x10\n\x08\x63ost_usd\x18\x01 \x01(\t\x12\x10\n\x08unpriced\x18\x02 \x01(\x04\x12\x0e\n\x06\x66\x61iled\x18\x03 \x01(\x01\x12\x13\n\x06p50_ms\x18\x04 \x01(\rH\x00\x88\x01\x01\x12\x13\n\x06p95_ms\x18\x05 \x01(\rH\x01\x88\x01\x01\x12\x1f\n\x12\x66irst_token_p50_ms\x18\x06 \x01(\rH\x02\x88\x01\x01\x12\x1f\n\x12\x66irst_token_p95_ms\x18\x07 \x01(\rH\x03\x88\x01\x01\x42\t\n\x07_p50_msB\t\n\x07_p95_msB\x15\n\x13_first_token_p50_msB\x15\n\x13_first_token_p95_ms\"\x82\x01\n\x0bReplayModel\x12\r\n\x05model\x18\x01 \x01(\t\x12\x16\n\x0erecorded_calls\x18\x02 \x01(\x04\x12\x16\n\x0ereplayed_calls\x18\x03 \x01(\x04\x12\x19\n\x11recorded_cost_usd\x18\x04 \x01(\t\x12\x19\n\x11replayed_cost_usd\x18\x05 \x01(\t\"9\n\rReplaySkipped\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03why\x18\x02 \x01(\t\x12\r\n\x05\x63\x61lls\x18\x03 \x01(\x04\x32\x82\x02\n\x0eRoutingService\x12S\n\x0c\x45xplainRoute\x12 .headgate.v1.ExplainRouteRequest\x1a!.headgate.v1.ExplainRouteResponse\x12V\n\rListStandings\x12!.headgate.v1.ListStandingsRequest\x1a\".headgate.v1.ListStandingsResponse\x12\x43\n\x06Replay\x12\x1a.headgate.v1.ReplayRequest\x1a\x1b.headgate.v1.ReplayResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,20 +36,36 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EXPLAINROUTEREQUEST_METADATAENTRY']._loaded_options = None
   _globals['_EXPLAINROUTEREQUEST_METADATAENTRY']._serialized_options = b'8\001'
-  _globals['_EXPLAINROUTEREQUEST']._serialized_start=102
-  _globals['_EXPLAINROUTEREQUEST']._serialized_end=458
-  _globals['_EXPLAINROUTEREQUEST_METADATAENTRY']._serialized_start=411
-  _globals['_EXPLAINROUTEREQUEST_METADATAENTRY']._serialized_end=458
-  _globals['_EXPLAINROUTERESPONSE']._serialized_start=460
-  _globals['_EXPLAINROUTERESPONSE']._serialized_end=582
-  _globals['_EXPLAINEDCANDIDATE']._serialized_start=585
-  _globals['_EXPLAINEDCANDIDATE']._serialized_end=928
-  _globals['_LISTSTANDINGSREQUEST']._serialized_start=930
-  _globals['_LISTSTANDINGSREQUEST']._serialized_end=1007
-  _globals['_LISTSTANDINGSRESPONSE']._serialized_start=1009
-  _globals['_LISTSTANDINGSRESPONSE']._serialized_end=1103
-  _globals['_PROXYSTANDINGS']._serialized_start=1106
-  _globals['_PROXYSTANDINGS']._serialized_end=1245
-  _globals['_ROUTINGSERVICE']._serialized_start=1248
-  _globals['_ROUTINGSERVICE']._serialized_end=1437
+  _globals['_REPLAYREPORT_NOBODYENTRY']._loaded_options = None
+  _globals['_REPLAYREPORT_NOBODYENTRY']._serialized_options = b'8\001'
+  _globals['_EXPLAINROUTEREQUEST']._serialized_start=131
+  _globals['_EXPLAINROUTEREQUEST']._serialized_end=487
+  _globals['_EXPLAINROUTEREQUEST_METADATAENTRY']._serialized_start=440
+  _globals['_EXPLAINROUTEREQUEST_METADATAENTRY']._serialized_end=487
+  _globals['_EXPLAINROUTERESPONSE']._serialized_start=489
+  _globals['_EXPLAINROUTERESPONSE']._serialized_end=611
+  _globals['_EXPLAINEDCANDIDATE']._serialized_start=614
+  _globals['_EXPLAINEDCANDIDATE']._serialized_end=957
+  _globals['_LISTSTANDINGSREQUEST']._serialized_start=959
+  _globals['_LISTSTANDINGSREQUEST']._serialized_end=1036
+  _globals['_LISTSTANDINGSRESPONSE']._serialized_start=1038
+  _globals['_LISTSTANDINGSRESPONSE']._serialized_end=1132
+  _globals['_PROXYSTANDINGS']._serialized_start=1135
+  _globals['_PROXYSTANDINGS']._serialized_end=1274
+  _globals['_REPLAYREQUEST']._serialized_start=1277
+  _globals['_REPLAYREQUEST']._serialized_end=1432
+  _globals['_REPLAYRESPONSE']._serialized_start=1434
+  _globals['_REPLAYRESPONSE']._serialized_end=1522
+  _globals['_REPLAYREPORT']._serialized_start=1525
+  _globals['_REPLAYREPORT']._serialized_end=1925
+  _globals['_REPLAYREPORT_NOBODYENTRY']._serialized_start=1880
+  _globals['_REPLAYREPORT_NOBODYENTRY']._serialized_end=1925
+  _globals['_REPLAYACCOUNT']._serialized_start=1928
+  _globals['_REPLAYACCOUNT']._serialized_end=2171
+  _globals['_REPLAYMODEL']._serialized_start=2174
+  _globals['_REPLAYMODEL']._serialized_end=2304
+  _globals['_REPLAYSKIPPED']._serialized_start=2306
+  _globals['_REPLAYSKIPPED']._serialized_end=2363
+  _globals['_ROUTINGSERVICE']._serialized_start=2366
+  _globals['_ROUTINGSERVICE']._serialized_end=2624
 # @@protoc_insertion_point(module_scope)

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headgate.v1 import config_pb2 as _config_pb2
+from headgate.v1 import resources_pb2 as _resources_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -118,3 +119,99 @@ class ProxyStandings(_message.Message):
     reported_at: _timestamp_pb2.Timestamp
     standings: _config_pb2.Standings
     def __init__(self, proxy: _Optional[str] = ..., region: _Optional[str] = ..., reported_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., standings: _Optional[_Union[_config_pb2.Standings, _Mapping]] = ...) -> None: ...
+
+class ReplayRequest(_message.Message):
+    __slots__ = ("tenant", "resources", "to")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    RESOURCES_FIELD_NUMBER: _ClassVar[int]
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    resources: _containers.RepeatedCompositeFieldContainer[_resources_pb2.Resource]
+    to: _timestamp_pb2.Timestamp
+    def __init__(self, tenant: _Optional[str] = ..., resources: _Optional[_Iterable[_Union[_resources_pb2.Resource, _Mapping]]] = ..., to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., **kwargs) -> None: ...
+
+class ReplayResponse(_message.Message):
+    __slots__ = ("done", "total", "report")
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    done: int
+    total: int
+    report: ReplayReport
+    def __init__(self, done: _Optional[int] = ..., total: _Optional[int] = ..., report: _Optional[_Union[ReplayReport, _Mapping]] = ...) -> None: ...
+
+class ReplayReport(_message.Message):
+    __slots__ = ("recorded", "replayed", "calls", "attempts", "one_in", "moved", "unmeasured", "models", "skipped", "nobody", "assumptions")
+    class NobodyEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    RECORDED_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    ATTEMPTS_FIELD_NUMBER: _ClassVar[int]
+    ONE_IN_FIELD_NUMBER: _ClassVar[int]
+    MOVED_FIELD_NUMBER: _ClassVar[int]
+    UNMEASURED_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
+    SKIPPED_FIELD_NUMBER: _ClassVar[int]
+    NOBODY_FIELD_NUMBER: _ClassVar[int]
+    ASSUMPTIONS_FIELD_NUMBER: _ClassVar[int]
+    recorded: ReplayAccount
+    replayed: ReplayAccount
+    calls: int
+    attempts: int
+    one_in: int
+    moved: int
+    unmeasured: int
+    models: _containers.RepeatedCompositeFieldContainer[ReplayModel]
+    skipped: _containers.RepeatedCompositeFieldContainer[ReplaySkipped]
+    nobody: _containers.ScalarMap[str, int]
+    assumptions: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, recorded: _Optional[_Union[ReplayAccount, _Mapping]] = ..., replayed: _Optional[_Union[ReplayAccount, _Mapping]] = ..., calls: _Optional[int] = ..., attempts: _Optional[int] = ..., one_in: _Optional[int] = ..., moved: _Optional[int] = ..., unmeasured: _Optional[int] = ..., models: _Optional[_Iterable[_Union[ReplayModel, _Mapping]]] = ..., skipped: _Optional[_Iterable[_Union[ReplaySkipped, _Mapping]]] = ..., nobody: _Optional[_Mapping[str, int]] = ..., assumptions: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class ReplayAccount(_message.Message):
+    __slots__ = ("cost_usd", "unpriced", "failed", "p50_ms", "p95_ms", "first_token_p50_ms", "first_token_p95_ms")
+    COST_USD_FIELD_NUMBER: _ClassVar[int]
+    UNPRICED_FIELD_NUMBER: _ClassVar[int]
+    FAILED_FIELD_NUMBER: _ClassVar[int]
+    P50_MS_FIELD_NUMBER: _ClassVar[int]
+    P95_MS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TOKEN_P50_MS_FIELD_NUMBER: _ClassVar[int]
+    FIRST_TOKEN_P95_MS_FIELD_NUMBER: _ClassVar[int]
+    cost_usd: str
+    unpriced: int
+    failed: float
+    p50_ms: int
+    p95_ms: int
+    first_token_p50_ms: int
+    first_token_p95_ms: int
+    def __init__(self, cost_usd: _Optional[str] = ..., unpriced: _Optional[int] = ..., failed: _Optional[float] = ..., p50_ms: _Optional[int] = ..., p95_ms: _Optional[int] = ..., first_token_p50_ms: _Optional[int] = ..., first_token_p95_ms: _Optional[int] = ...) -> None: ...
+
+class ReplayModel(_message.Message):
+    __slots__ = ("model", "recorded_calls", "replayed_calls", "recorded_cost_usd", "replayed_cost_usd")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_CALLS_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_CALLS_FIELD_NUMBER: _ClassVar[int]
+    RECORDED_COST_USD_FIELD_NUMBER: _ClassVar[int]
+    REPLAYED_COST_USD_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    recorded_calls: int
+    replayed_calls: int
+    recorded_cost_usd: str
+    replayed_cost_usd: str
+    def __init__(self, model: _Optional[str] = ..., recorded_calls: _Optional[int] = ..., replayed_calls: _Optional[int] = ..., recorded_cost_usd: _Optional[str] = ..., replayed_cost_usd: _Optional[str] = ...) -> None: ...
+
+class ReplaySkipped(_message.Message):
+    __slots__ = ("name", "why", "calls")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    CALLS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    why: str
+    calls: int
+    def __init__(self, name: _Optional[str] = ..., why: _Optional[str] = ..., calls: _Optional[int] = ...) -> None: ...

@@ -46,6 +46,11 @@ class RoutingServiceStub:
                 request_serializer=headgate_dot_v1_dot_routing__pb2.ListStandingsRequest.SerializeToString,
                 response_deserializer=headgate_dot_v1_dot_routing__pb2.ListStandingsResponse.FromString,
                 _registered_method=True)
+        self.Replay = channel.unary_stream(
+                '/headgate.v1.RoutingService/Replay',
+                request_serializer=headgate_dot_v1_dot_routing__pb2.ReplayRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_routing__pb2.ReplayResponse.FromString,
+                _registered_method=True)
 
 
 class RoutingServiceServicer:
@@ -68,6 +73,15 @@ class RoutingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Replay(self, request, context):
+        """What the recorded calls of a time would have cost, and which models would have answered, with the
+        resources of the request in place of the declared ones. Nothing is changed, nobody is called.
+        Role: viewer. RESOURCE_EXHAUSTED: another replay is running.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RoutingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -80,6 +94,11 @@ def add_RoutingServiceServicer_to_server(servicer, server):
                     servicer.ListStandings,
                     request_deserializer=headgate_dot_v1_dot_routing__pb2.ListStandingsRequest.FromString,
                     response_serializer=headgate_dot_v1_dot_routing__pb2.ListStandingsResponse.SerializeToString,
+            ),
+            'Replay': grpc.unary_stream_rpc_method_handler(
+                    servicer.Replay,
+                    request_deserializer=headgate_dot_v1_dot_routing__pb2.ReplayRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_routing__pb2.ReplayResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -138,6 +157,33 @@ class RoutingService:
             '/headgate.v1.RoutingService/ListStandings',
             headgate_dot_v1_dot_routing__pb2.ListStandingsRequest.SerializeToString,
             headgate_dot_v1_dot_routing__pb2.ListStandingsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Replay(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/headgate.v1.RoutingService/Replay',
+            headgate_dot_v1_dot_routing__pb2.ReplayRequest.SerializeToString,
+            headgate_dot_v1_dot_routing__pb2.ReplayResponse.FromString,
             options,
             channel_credentials,
             insecure,

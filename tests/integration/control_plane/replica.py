@@ -105,6 +105,13 @@ class Client:
             response_deserializer=admin_pb2.TailCallsResponse.FromString,
         )(request, metadata=self.metadata)
 
+    def replay(self, request: routing_pb2.ReplayRequest) -> Any:
+        return self._channel.unary_stream(
+            "/headgate.v1.RoutingService/Replay",
+            request_serializer=routing_pb2.ReplayRequest.SerializeToString,
+            response_deserializer=routing_pb2.ReplayResponse.FromString,
+        )(request, metadata=self.metadata)
+
     async def close(self) -> None:
         await self._channel.close()
 

@@ -105,7 +105,6 @@ def test_wrong_usage_is_2_and_shows_no_secret(state: Path, headgate: Headgate, a
     [
         "experiment promote x",
         "models fit --task y",
-        "replay -f z",
         "rollback 3",
         "audit",
         "join-token create --region r",
