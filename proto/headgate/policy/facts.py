@@ -115,7 +115,7 @@ class Facts:
 class StatedFacts(Facts):
     """Of a request that is not there: one that was recorded, or that somebody asks about."""
 
-    __slots__ = ("_input_tokens", "_max_tokens", "_needs", "_stream", "_wants_json")
+    __slots__ = ("_input_tokens", "_max_tokens", "_needs", "_prefix", "_stream", "_wants_json")
 
     def __init__(
         self,
@@ -125,9 +125,11 @@ class StatedFacts(Facts):
         stream: bool = False,
         needs: frozenset[str] = frozenset(),
         wants_json: bool = False,
+        prefix: bytes = b"",
         **who: Any,
     ) -> None:
         super().__init__(**who)
+        self._prefix = prefix
         self._input_tokens = input_tokens
         self._max_tokens = max_tokens
         self._stream = stream
@@ -156,7 +158,7 @@ class StatedFacts(Facts):
 
     @property
     def prefix(self) -> bytes:
-        return b""
+        return self._prefix
 
 
 class Question(Protocol):

@@ -10,11 +10,12 @@ from dataclasses import replace
 import pytest
 
 from headgate.policy.choosing import Cheapest
-from headgate.policy.estimates import CACHE_SECONDS, PRIOR_OUTPUT_TOKENS, Estimates
+from headgate.policy.estimates import CACHE_SECONDS, Estimates
+from headgate.policy.facts import StatedFacts
 from headgate.policy.nodes import Fixed, Heat, targets_of, within
 from headgate.rules.money import ATTO_PER_USD_PER_MILLION, Price, Tokens
 from proxy.config.model import Target
-from tests.unit.proxy.asking import Clock, chat, facts
+from tests.unit.proxy.asking import Clock, chat, facts, no_chance
 from tests.unit.proxy.targets import target
 
 PICO_PER_TOKEN = 10**6
@@ -34,39 +35,73 @@ def cheapest(targets: list[Target], asked_facts: object) -> list[str]:
     return [found.model for found in targets_of(node.plan(asked_facts))]  # type: ignore[arg-type]
 
 
-# (input price, output price) of a and b, characters of the prompt, max_tokens, who is cheaper and why.
-CASES = [
-    ((1, 1), (2, 2), 400, None, "a"),
-    ((2, 2), (1, 1), 400, None, "b"),
-    # A short prompt, a long answer: the output decides.
-    ((5, 1), (1, 5), 400, None, "a"),
-    # A long prompt, a short answer: the input decides.
-    ((5, 1), (1, 5), 40_000, 10, "b"),
-    ((1, 100), (2, 1), 400, 1, "a"),
-    ((1, 100), (2, 1), 400, 200, "b"),
-    # The same price: the order of the manifest.
-    ((1, 1), (1, 1), 400, None, "a"),
-    # The limit of the client cuts the predicted answer.
-    ((0, 10), (1, 1), 4_000, 100, "a"),
-    ((0, 10), (1, 1), 4_000, None, "b"),
-    ((3, 3), (3, 2), 4_000, None, "b"),
+# Worked out by hand, in millionths of a dollar: tokens × USD per million. Of a prompt that went to a model
+# lately four fifths are taken for cached; an answer of unknown length for 300 tokens.
+# (input, limit of output, {model: prices in, out and cached}, who has the prompt in its cache, {model: cost})
+BY_HAND: list[tuple[int, int, dict[str, tuple[float, ...]], str, dict[str, float]]] = [
+    # Prices alone.
+    (1_000, 0, {"a": (1, 1), "b": (2, 2)}, "", {"a": 1_300, "b": 2_600}),
+    (1_000, 0, {"a": (2, 2), "b": (1, 1)}, "", {"b": 1_300, "a": 2_600}),
+    (1_000, 0, {"a": (0.15, 0.6), "b": (0.1, 1)}, "", {"a": 330, "b": 400}),
+    (1_000, 0, {"a": (3, 15), "b": (2.5, 10)}, "", {"b": 5_500, "a": 7_500}),
+    (1_000, 0, {"a": (1, 1), "b": (1, 1)}, "", {"a": 1_300, "b": 1_300}),
+    (0, 0, {"a": (9, 1), "b": (1, 1.1)}, "", {"a": 300, "b": 330}),
+    (1_000, 0, {"a": (0, 0), "b": (0.01, 0)}, "", {"a": 0, "b": 10}),
+    # A short prompt: the output decides; a long one: the input.
+    (100, 0, {"a": (5, 1), "b": (1, 5)}, "", {"a": 800, "b": 1_600}),
+    (10_000, 0, {"a": (5, 1), "b": (1, 5)}, "", {"b": 11_500, "a": 50_300}),
+    (75, 0, {"a": (5, 1), "b": (1, 2.5)}, "", {"a": 675, "b": 825}),
+    # The client's limit cuts the expected answer; a limit beyond it does not lengthen it.
+    (1_000, 1, {"a": (1, 100), "b": (2, 1)}, "", {"a": 1_100, "b": 2_001}),
+    (1_000, 200, {"a": (1, 100), "b": (2, 1)}, "", {"b": 2_200, "a": 21_000}),
+    (1_000, 100, {"a": (0, 10), "b": (1, 1)}, "", {"a": 1_000, "b": 1_100}),
+    (1_000, 111, {"a": (0, 10), "b": (1, 1)}, "", {"a": 1_110, "b": 1_111}),
+    (1_000, 112, {"a": (0, 10), "b": (1, 1)}, "", {"b": 1_112, "a": 1_120}),
+    (1_000, 9_999, {"a": (0, 10), "b": (1, 1)}, "", {"b": 1_300, "a": 3_000}),
+    # Long prompts that a provider has in its cache: 80,000 of 100,000 tokens at the cached price.
+    (100_000, 10, {"a": (1, 1, 0.1), "b": (2, 1, 0.2)}, "b", {"b": 56_010, "a": 100_010}),
+    (100_000, 10, {"a": (1, 1, 0.1), "b": (2, 1, 1)}, "b", {"a": 100_010, "b": 120_010}),
+    (100_000, 10, {"a": (1, 1, 0.1), "b": (2, 1, 0.75)}, "b", {"b": 100_010, "a": 100_010}),
+    (100_000, 0, {"a": (3, 15, 0.3), "b": (2.5, 10, 1.25)}, "a", {"a": 88_500, "b": 253_000}),
+    (100_000, 0, {"a": (3, 15, 0.3), "b": (2.5, 10, 1.25)}, "b", {"b": 153_000, "a": 304_500}),
+    (100_000, 0, {"a": (3, 15, 0.3), "b": (2.5, 10, 1.25)}, "", {"b": 253_000, "a": 304_500}),
+    # A cache without a price of its own changes nothing.
+    (100_000, 10, {"a": (1, 1, 1), "b": (0.9, 1, 0.9)}, "a", {"b": 90_010, "a": 100_010}),
+    # Three and four to choose from.
+    (2_000, 500, {"a": (5, 5), "b": (1, 8), "c": (2, 2)}, "", {"b": 4_400, "c": 4_600, "a": 11_500}),
+    (
+        2_000,
+        50,
+        {"a": (1, 4), "b": (0.5, 20), "c": (1.1, 1), "d": (0.9, 8)},
+        "",
+        {"b": 2_000, "d": 2_200, "a": 2_200, "c": 2_250},
+    ),
 ]
 
 
-@pytest.mark.parametrize(("a", "b", "characters", "limit", "chosen"), CASES)
+@pytest.mark.parametrize(("tokens", "limit", "prices", "cached", "costs"), BY_HAND)
 def test_the_expected_cost_of_this_request_decides(
-    a: tuple[float, float], b: tuple[float, float], characters: int, limit: int | None, chosen: str
+    tokens: int, limit: int, prices: dict[str, tuple[float, ...]], cached: str, costs: dict[str, float]
 ) -> None:
-    fields = {} if limit is None else {"max_tokens": limit}
-    asked = facts(chat("x" * characters, **fields))
-    found = [priced("a", *a), priced("b", *b)]
-    output = PRIOR_OUTPUT_TOKENS if limit is None else min(limit, PRIOR_OUTPUT_TOKENS)
-    by_hand = {one: asked.input_tokens * price[0] + output * price[1] for one, price in (("a", a), ("b", b))}
-    for one in found:
-        assert asked.estimates.cost_picousd(asked, one) == by_hand[one.model] * PICO_PER_TOKEN
-    order = cheapest(found, asked)
-    assert order[0] == chosen == min(by_hand, key=lambda name: (by_hand[name], name))
-    assert sorted(order) == ["a", "b"], "the dearer one stands behind as a fallback"
+    estimates = Estimates(Clock())
+    asked = StatedFacts(
+        input_tokens=tokens,
+        max_tokens=limit,
+        prefix=b"the prompt's beginning",
+        route="r",
+        random=no_chance,
+        estimates=estimates,
+        now=1_760_000_000.0,
+    )
+    found = {name: priced(name, *price) for name, price in prices.items()}
+    if cached:
+        estimates.sent(found[cached], asked.prefix)
+    for name, millionths in costs.items():
+        assert estimates.cost_picousd(asked, found[name]) == round(millionths * 10**6)
+    order = cheapest(list(found.values()), asked)
+    assert [costs[name] for name in order] == sorted(costs.values()), "the dearer stand behind, as a fallback"
+    # At the same cost: the order of the manifest.
+    assert order == sorted(found, key=lambda name: (costs[name], list(found).index(name)))
 
 
 @pytest.mark.parametrize(
