@@ -160,7 +160,9 @@ class Attempts:
         return False
 
     def _passes(self, step: Step) -> bool:
-        return any(self._health.passes(target) for target in targets_of((step,)))
+        if isinstance(step, Heat):
+            return any(self._health.passes(target) for target in step.targets)
+        return self._health.passes(step)
 
     async def _step(
         self, call: Call, target: Target, last: bool, failures: list[tuple[Target, AttemptFailed]]

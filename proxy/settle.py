@@ -177,7 +177,12 @@ class Settlement:
             # The intent is on disk: the attempt will be reported as unknown. Said, not silent (P5).
             self._log.event("spool_full", request_id=call.request_id.hex(), attempt=attempt.number)
         self._count(call, attempt, tokens, cost, now, client_status if final else 0)
-        if failure is None and call.asked.operation in GENERATING:
+        # Whom no figures chose is measured now and then: others may be chosen by them.
+        if (
+            failure is None
+            and call.asked.operation in GENERATING
+            and (call.facts is not None or self._estimates.is_due(attempt.target, call.asked.stream))
+        ):
             first = exchange.first_event_at
             self._estimates.answered(
                 call.route.name,

@@ -30,6 +30,10 @@ class PlanCandidate:
     quality: tuple[tuple[str, float], ...]
     selective: bool = True
 
+    @property
+    def identity(self) -> tuple[str, str, str]:
+        return self.provider.tenant, self.provider.name, self.upstream_model
+
     def quality_for(self, task: str) -> float | None:
         known = dict(self.quality)
         return known.get(task, known.get("default"))

@@ -14,7 +14,7 @@ from control_plane.plans.tree import Trees
 from control_plane.snapshots.service import Publisher
 from control_plane.standings.service import Standings
 from headgate.policy import standing
-from headgate.policy.candidate import CandidateKey, key_of
+from headgate.policy.candidate import CandidateKey
 from headgate.policy.estimates import Estimates
 from headgate.policy.facts import Facts, StatedFacts
 from headgate.policy.nodes import Step, targets_of, within
@@ -157,7 +157,7 @@ class Health:
 
     def of(self, candidate: PlanCandidate) -> str:
         """The best of its keys: one that works is enough."""
-        circuits = self._circuits.get(key_of(candidate))
+        circuits = self._circuits.get(candidate.identity)
         provider = candidate.provider
         if all((provider.tenant, provider.name, key) in self._resting for key in provider.keys):
             return "resting"

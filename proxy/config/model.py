@@ -95,6 +95,7 @@ class Target:
         return f"{self.provider.name}/{self.upstream_model}"
 
     # Prepared when the target is made, not per call: the answer's header line, the model in JSON.
+    identity: tuple[str, str, str] = field(init=False, default=("", "", ""))
     header: bytes = field(init=False, default=b"")
     upstream_json: bytes = field(init=False, default=b"")
     # Dialects it can be spoken to in, the preferred one first.
@@ -112,6 +113,8 @@ class Target:
         if not self.declared_dialects and only is not None and only.search(self.upstream_model):
             dialects = ("responses",)
         object.__setattr__(self, "dialects", dialects)
+        identity = self.provider.tenant, self.provider.name, self.upstream_model
+        object.__setattr__(self, "identity", identity)
         selective = self.disabled or self.provider.disabled or self.capabilities is not None
         object.__setattr__(self, "selective", selective or bool(self.context_window))
         object.__setattr__(self, "upstream_json", orjson.dumps(self.upstream_model))

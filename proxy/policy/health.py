@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from headgate.policy.candidate import CandidateKey, key_of
+from headgate.policy.candidate import CandidateKey
 
 if TYPE_CHECKING:
     from proxy.config.model import ProviderKey, Target
@@ -65,7 +65,7 @@ class Health:
             return True
         now = self._clock()
         names = [key.name for key in target.provider.keys] or [""]
-        base = key_of(target)
+        base = target.identity
         for name in names:
             circuit = self._circuits.get((base, name))
             if circuit is None or not circuit.open_until:
@@ -75,12 +75,12 @@ class Health:
         return False
 
     def passes_key(self, target: Target, key: ProviderKey) -> bool:
-        circuit = self._circuits.get((key_of(target), key.name))
+        circuit = self._circuits.get((target.identity, key.name))
         return circuit is None or circuit.state(self._clock()) != "open"
 
     def tried(self, target: Target, key: ProviderKey | None) -> None:
         """A call goes out; if the circuit is half-open, it is the probe."""
-        circuit = self._circuits.get((key_of(target), key.name if key is not None else ""))
+        circuit = self._circuits.get((target.identity, key.name if key is not None else ""))
         if circuit is not None and circuit.open_until:
             now = self._clock()
             if now >= circuit.open_until:
@@ -88,19 +88,19 @@ class Health:
 
     def stopped(self, target: Target, key: ProviderKey | None) -> None:
         """Another one won the race: that says nothing of this one, and the next call may be the probe."""
-        circuit = self._circuits.get((key_of(target), key.name if key is not None else ""))
+        circuit = self._circuits.get((target.identity, key.name if key is not None else ""))
         if circuit is not None:
             circuit.probed_at = 0.0
 
     def began(self, target: Target, key: ProviderKey | None) -> None:
         """A stream's first event: others may call again, but only its end tells whether it was a success.
         Until then what failed in a row, and how long the circuit was open last, stays."""
-        circuit = self._circuits.get((key_of(target), key.name if key is not None else ""))
+        circuit = self._circuits.get((target.identity, key.name if key is not None else ""))
         if circuit is not None:
             circuit.open_until = circuit.probed_at = 0.0
 
     def succeeded(self, target: Target, key: ProviderKey | None) -> None:
-        circuit = self._circuits.get((key_of(target), key.name if key is not None else ""))
+        circuit = self._circuits.get((target.identity, key.name if key is not None else ""))
         if circuit is None:
             return
         circuit.failures_in_a_row = 0
@@ -114,7 +114,7 @@ class Health:
         limit = target.provider.circuit_failures
         if not limit:
             return
-        identity = (key_of(target), key.name if key is not None else "")
+        identity = (target.identity, key.name if key is not None else "")
         circuit = self._circuits.get(identity)
         if circuit is None:
             if len(self._circuits) >= MAX_CIRCUITS:
@@ -155,7 +155,7 @@ class Health:
     def state(self, target: Target) -> str:
         """The worst of its keys that is not the only one: "degraded" where they differ."""
         now = self._clock()
-        base = key_of(target)
+        base = target.identity
         names = [key.name for key in target.provider.keys] or [""]
         states = {c.state(now) for name in names if (c := self._circuits.get((base, name))) is not None}
         if len(states) == 1 and sum((base, name) in self._circuits for name in names) == len(names):

@@ -7,6 +7,8 @@ from typing import Protocol, TypeVar
 
 from headgate.rules.money import Price
 
+CandidateKey = tuple[str, str, str]
+
 
 class CandidateProvider(Protocol):
     @property
@@ -50,16 +52,14 @@ class Candidate(Protocol):
         """Something about it may exclude it, request by request."""
         ...
 
+    @property
+    def identity(self) -> CandidateKey:
+        """(tenant and name of the provider, upstream model): outlives a snapshot."""
+        ...
+
     def quality_for(self, task: str) -> float | None:
         """How good it is believed to be, 0 to 1; None: nobody said."""
         ...
 
 
 C = TypeVar("C", bound=Candidate, covariant=True)
-# (tenant and name of the provider, upstream model): outlives a snapshot.
-CandidateKey = tuple[str, str, str]
-
-
-def key_of(candidate: Candidate) -> CandidateKey:
-    provider = candidate.provider
-    return provider.tenant, provider.name, candidate.upstream_model

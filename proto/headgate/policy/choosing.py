@@ -7,7 +7,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Generic
 
-from headgate.policy.candidate import C, Candidate, CandidateKey, key_of
+from headgate.policy.candidate import C, Candidate, CandidateKey
 from headgate.policy.facts import Facts
 from headgate.policy.nodes import Heat, Node, Step, first_target
 
@@ -103,18 +103,18 @@ class Fastest(Generic[C]):
     ) -> None:
         best_seconds = measured[0][0]
         for seconds, position in measured:
-            if key_of(first_target(plans[position])) == self._leader:
+            if first_target(plans[position]).identity == self._leader:
                 if best_seconds >= seconds * LEAD_RATIO:
                     order.remove(position)
                     order.insert(0, position)
                     return
                 break
-        self._leader = key_of(first_target(plans[order[0]]))
+        self._leader = first_target(plans[order[0]]).identity
 
     def _try(self, unknown: list[int], order: list[int], plans: list[Sequence[Step[C]]], now: float) -> bool:
         """Puts one of which nothing is known first, for this call alone; whether there was one to try."""
         for position in unknown:
-            key = key_of(first_target(plans[position]))
+            key = first_target(plans[position]).identity
             if now - self._tried.get(key, -math.inf) >= TRY_SECONDS:
                 self._tried[key] = now
                 order.remove(position)

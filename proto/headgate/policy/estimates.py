@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
-from headgate.policy.candidate import Candidate, CandidateKey, key_of
+from headgate.policy.candidate import Candidate, CandidateKey
 from headgate.rules.money import Tokens, cost_picousd
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ RECOVERY_SECONDS = 5.0
 # believed alone.
 CALLS_TO_KNOW = 2
 QUANTILE_STEP = 0.02
+# How often a model is measured that is called anyway.
+DUE_SECONDS = 0.02
 # After so long without a call, what was measured says nothing any more.
 SPEED_HALF_LIFE_SECONDS = 300.0
 # Providers keep a prompt's beginning for 5 minutes and more after it was last used.
@@ -102,12 +104,12 @@ class Estimates:
 
     def slow_seconds(self, target: Candidate, stream: bool) -> float:
         """Until the first token in nine of ten calls; 0: not measured."""
-        speed = self._speeds.get((key_of(target), stream))
+        speed = self._speeds.get((target.identity, stream))
         return 0.0 if speed is None else speed.slow_seconds
 
     def first_seconds(self, target: Candidate, stream: bool) -> float:
         """Until a stream's first token, or a whole answer; 0: not measured."""
-        speed = self._speeds.get((key_of(target), stream))
+        speed = self._speeds.get((target.identity, stream))
         return 0.0 if speed is None else speed.first_token_seconds
 
     def learned(self) -> Iterator[tuple[str, CandidateKey, Learned]]:
@@ -133,17 +135,22 @@ class Estimates:
 
     def waiting(self, target: Candidate) -> dict[bytes, float]:
         """Streams that wait for their first token: attempt → its start. For whoever makes the attempts."""
-        return _entry(self._waiting, key_of(target), dict)
+        return _entry(self._waiting, target.identity, dict)
 
     def sent(self, target: Candidate, prefix: bytes) -> None:
         """A prompt went to this target: its beginning may be in the provider's cache from now on."""
         if not prefix:
             return
-        identity = (key_of(target), prefix)
+        identity = (target.identity, prefix)
         self._prefixes[identity] = self.clock()
         self._prefixes.move_to_end(identity)
         if len(self._prefixes) > MAX_PREFIXES:
             self._prefixes.popitem(last=False)
+
+    def is_due(self, target: Candidate, stream: bool) -> bool:
+        """Whether the last measurement is not of just now."""
+        speed = self._speeds.get((target.identity, stream))
+        return speed is None or self.clock() - speed.measured_at > DUE_SECONDS
 
     def answered(
         self,
@@ -155,7 +162,7 @@ class Estimates:
         seconds: float,
     ) -> None:
         """A complete answer. `first_token_seconds`: None where nothing was streamed."""
-        key = key_of(target)
+        key = target.identity
         by_route = _entry(self._by_route, (route, key), Learned)
         _average(by_route, tokens.output)
         learned = _entry(self._learned, key, Learned)
@@ -168,7 +175,7 @@ class Estimates:
 
     def output_tokens(self, facts: Facts, target: Candidate) -> float:
         """Predicted: from this route and model, else from the model, else a prior; never over the limit."""
-        key = key_of(target)
+        key = target.identity
         known = self._by_route.get((facts.route, key)) or self._learned.get(key)
         if known is None:
             predicted = float(PRIOR_OUTPUT_TOKENS)
@@ -183,7 +190,7 @@ class Estimates:
         prefix = facts.prefix
         if not prefix:
             return 0
-        key = key_of(target)
+        key = target.identity
         sent_at = self._prefixes.get((key, prefix))
         if sent_at is None or self.clock() - sent_at > CACHE_SECONDS:
             return 0
@@ -202,7 +209,7 @@ class Estimates:
 
     def seconds(self, facts: Facts, target: Candidate, by: str) -> float | None:
         """Expected: until the first token, per token of output, or in all; None: not measured (lately)."""
-        key = key_of(target)
+        key = target.identity
         streamed = facts.stream
         speed = self._known(key, streamed)
         if speed is None:  # better than nothing; exploring mends it
@@ -235,7 +242,7 @@ class Estimates:
 
     def age_seconds(self, facts: Facts, target: Candidate) -> float:
         """Since it was last measured in calls like this one; infinite if never."""
-        speed = self._speeds.get((key_of(target), facts.stream))
+        speed = self._speeds.get((target.identity, facts.stream))
         return math.inf if speed is None else self.clock() - speed.measured_at
 
     def _measure(
