@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from headgate.policy.estimates import Estimates
 from headgate.policy.facts import prefix_of
-from headgate.policy.nodes import Heat, targets_of
+from headgate.policy.nodes import Arm, Heat, plain, targets_of
 from headgate.v1 import usage_pb2
 from proxy.config.model import ProviderKey, Step, Target
 from proxy.dialects.bridge import Bridge, Whole
@@ -36,6 +36,7 @@ from proxy.usage.spool import SpoolFull
 
 if TYPE_CHECKING:
     from proxy.call import Call
+    from proxy.dialects.asked import Asked
     from proxy.settle import Settlement
 
 # First wait before another try at the same target; doubled each time, with full jitter on half of it.
@@ -113,10 +114,13 @@ class Attempts:
                 later.append(step)
                 continue
             last = not steps and not later
-            if isinstance(step, Heat):
-                attempt = await self._race(call, step, failures)
+            asked = call.asked_of(step)
+            call.in_variant = isinstance(step, Arm)
+            inner = plain(step)
+            if isinstance(inner, Heat):
+                attempt = await self._race(call, asked, inner, failures)
             else:
-                attempt = await self._step(call, step, last, failures)
+                attempt = await self._step(call, asked, inner, last, failures)
             if attempt is not None:
                 call.rest = [*steps, *later]
                 return attempt
@@ -160,28 +164,34 @@ class Attempts:
         return False
 
     def _passes(self, step: Step) -> bool:
-        if isinstance(step, Heat):
-            return any(self._health.passes(target) for target in step.targets)
-        return self._health.passes(step)
+        inner = plain(step)
+        if isinstance(inner, Heat):
+            return any(self._health.passes(target) for target in inner.targets)
+        return self._health.passes(inner)
 
     async def _step(
-        self, call: Call, target: Target, last: bool, failures: list[tuple[Target, AttemptFailed]]
+        self,
+        call: Call,
+        asked: Asked,
+        target: Target,
+        last: bool,
+        failures: list[tuple[Target, AttemptFailed]],
     ) -> Attempt | None:
-        """One target, as far as it can be asked at all."""
+        """One target, as far as it can be asked at all. `asked`: the request as this step puts it."""
         if not may_ask(call, target):
             return None
         try:
-            bridge = bridge_for(call.asked, target, call.request_id, hold_end=call.inline_receipt)
+            bridge = bridge_for(asked, target, call.request_id, hold_end=call.inline_receipt)
         except Unsupported as reason:
             failures.append((target, unsupported(target, reason)))
             return None
         return await self._try_target(call, target, bridge, last, failures)
 
     async def _race(
-        self, call: Call, heat: Heat[Target], failures: list[tuple[Target, AttemptFailed]]
+        self, call: Call, asked: Asked, heat: Heat[Target], failures: list[tuple[Target, AttemptFailed]]
     ) -> Attempt | None:
         async def run(target: Target) -> Attempt | None:
-            return await self._step(call, target, False, failures)
+            return await self._step(call, asked, target, False, failures)
 
         winner = await race(call, heat, run, self._settlement, self._estimates)
         for attempt in call.attempts:
@@ -360,5 +370,5 @@ def may_ask(call: Call, target: Target) -> bool:
 
 def _holds_more(step: Step, target: Target) -> bool:
     """Whether a longer prompt than this target's fits; what nobody declared may."""
-    found = step.targets if isinstance(step, Heat) else (step,)
+    found = targets_of((step,))
     return any(not t.context_window or t.context_window > target.context_window for t in found)

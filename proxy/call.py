@@ -13,13 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from headgate.policy.estimates import Estimates
-from headgate.policy.facts import Facts, RequestFacts
-from headgate.policy.nodes import targets_of, within
+from headgate.policy.facts import Assignment, Facts, RequestFacts
+from headgate.policy.nodes import Arm, targets_of, within
 from proxy.attempts import Attempt, Attempts
 from proxy.auth import Authenticator
 from proxy.config.model import Key, Route, Snapshot, Step
 from proxy.config.resolve import resolve
 from proxy.dialects.asked import COUNTING, Asked
+from proxy.dialects.varied import varied
 from proxy.errors import CallError, internal, spool_is_full, unavailable
 from proxy.http.asking import read_request
 from proxy.http.options import Options, options_of
@@ -58,12 +59,29 @@ class Call:
     # Steps of its plan that were not needed so far.
     rest: Sequence[Step] = ()
     attempts: list[Attempt] = field(default_factory=list)
+    # The step under way is one of the variant that the call was assigned to.
+    in_variant: bool = False
     # Serialised final records, in order.
     records: list[bytes] = field(default_factory=list)
     # Seconds spent waiting for providers.
     upstream_seconds: float = 0.0
     # Sum over the settled attempts; None as soon as one of them is unpriced.
     cost_picousd: int | None = 0
+
+    @property
+    def assignment(self) -> Assignment | None:
+        """Of the first experiment that its policy met: the outer one, where one stands in another."""
+        return self.facts.assignments[0] if self.facts is not None and self.facts.assignments else None
+
+    def asked_of(self, step: Step) -> Asked:
+        """The request as a step puts it to its targets: an experiment's variant may change it."""
+        asked = self.asked
+        while isinstance(step, Arm):
+            variant = step.variant
+            if variant.changes:
+                asked = varied(asked, variant.system, dict(variant.parameters))
+            step = step.step
+        return asked
 
     @property
     def wants_json(self) -> bool:
@@ -119,7 +137,7 @@ class Calls:
             facts: Facts | None = None
             max_picousd = options.max_picousd if options is not None else None
             if plan is None or max_picousd is not None or key.residency:
-                facts = self._facts(key, route, asked, options)
+                facts = self._facts(request_id, key, route, asked, options)
                 plan = route.node.plan(facts)
                 if max_picousd is not None:
                     plan = _affordable(plan, facts, max_picousd)
@@ -164,7 +182,9 @@ class Calls:
         finally:
             self._metrics.inflight -= 1
 
-    def _facts(self, key: Key, route: Route, asked: Asked, options: Options | None) -> Facts:
+    def _facts(
+        self, request_id: bytes, key: Key, route: Route, asked: Asked, options: Options | None
+    ) -> Facts:
         said = options or _NOTHING_SAID
         return RequestFacts(
             asked,
@@ -180,6 +200,8 @@ class Calls:
             user=said.user or asked.user,
             session=said.session,
             metadata=key.metadata + said.metadata,
+            request_id=request_id.hex(),
+            forced_variant=said.variant,
         )
 
     @staticmethod
@@ -208,6 +230,8 @@ class Calls:
                 "x-headgate-cache": "off",
                 "x-headgate-overhead-ms": f"{overhead_ms:.2f}",
             }
+            if call.assignment is not None:
+                headers["x-headgate-experiment"] = call.assignment.label
             if call.attempts:
                 headers["x-headgate-model"] = call.attempts[-1].target.label
                 headers["x-headgate-cost-usd"] = self._settlement.cost_text(call)

@@ -69,6 +69,7 @@ def document(
         "latency_ms": last.request_latency_ms,
         **_tokens(last),
         "cache": "off",
+        "experiment": f"{last.experiment}/{last.variant}" if last.experiment else None,
         "attempts": [_attempt(record) for record in records],
         "excluded": [{"model": model, "reason": reason} for model, reason in dict.fromkeys(excluded)],
     }

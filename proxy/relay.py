@@ -109,6 +109,8 @@ def _headers(call: Call, attempt: Attempt, settlement: Settlement, *, cost: str 
     if cost is not None:
         own += f"x-headgate-cost-usd: {cost}\r\n"
     own += f"x-headgate-cache: off\r\nx-headgate-overhead-ms: {overhead_ms:.2f}\r\n"
+    if call.facts is not None and call.facts.assignments:
+        own += f"x-headgate-experiment: {call.facts.assignments[0].label}\r\n"
     if attempt.bridge.left_out:
         own += f"x-headgate-left-out: {left_out_text(attempt.bridge.left_out)}\r\n"
     if speaks_anthropic(call.request):

@@ -8,6 +8,7 @@ because the request's own figures hang on its last one.
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from headgate.policy.estimates import Estimates
@@ -66,6 +67,9 @@ class Settlement:
             labels = Labels(options.user or asked.user, options.session, options.task, options.metadata)
         elif asked.user:
             labels = Labels(asked.user)
+        assignment = call.assignment
+        if assignment is not None:
+            labels = replace(labels or Labels(), assignment=assignment, outside_variant=not call.in_variant)
         return self._accounts.account(
             call.key, call.route, target, provider_key, asked.operation, asked.stream, labels
         )

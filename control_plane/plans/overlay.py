@@ -14,7 +14,7 @@ from headgate.rules.names import SHARED_TENANT
 from headgate.v1 import config_pb2, resources_pb2
 
 # What decides where a call goes and what it costs.
-KINDS = ("tenant", "provider", "model", "route")
+KINDS = ("tenant", "provider", "model", "experiment", "route")
 
 
 def overlaid(
@@ -54,6 +54,8 @@ def _entry(
         entry.tenant.CopyFrom(spec)
     elif isinstance(spec, resources_pb2.Route):
         entry.route.CopyFrom(spec)
+    elif isinstance(spec, resources_pb2.Experiment):
+        entry.experiment.CopyFrom(spec)
     elif isinstance(spec, resources_pb2.Provider):
         entry.provider.spec.CopyFrom(spec)
         names = [secret.name for secret in before.provider.secrets] if before is not None else []

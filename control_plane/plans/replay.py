@@ -17,7 +17,7 @@ from control_plane.plans.report import Report
 from control_plane.plans.tree import EntryName, Tree, Trees
 from headgate.policy.estimates import Estimates
 from headgate.policy.facts import StatedFacts
-from headgate.policy.nodes import Heat, Step
+from headgate.policy.nodes import Heat, Step, plain, targets_of
 from headgate.rules.money import Tokens, cost_picousd
 from headgate.v1 import config_pb2
 
@@ -123,7 +123,7 @@ class Replay:
         first: PlanCandidate | None = None
         reaching = 1.0
         for step in steps:
-            runners = step.targets if isinstance(step, Heat) else (step,)
+            runners = targets_of((step,))
             first = first or runners[0]
             failing = 1.0
             for candidate in runners:
@@ -146,13 +146,13 @@ class Replay:
 
     def _time(self, recorded: Recorded, step: Step[PlanCandidate], first: PlanCandidate) -> None:
         account = self.report.replayed
-        if first.model == recorded.model and recorded.outcome == OK and not isinstance(step, Heat):
+        if first.model == recorded.model and recorded.outcome == OK and not isinstance(plain(step), Heat):
             account.total_ms.append(recorded.request_latency_ms)
             if recorded.first_token_ms is not None:
                 account.first_ms.append(recorded.first_token_ms)
             return
         drawn = []
-        for candidate in step.targets if isinstance(step, Heat) else (step,):
+        for candidate in targets_of((step,)):
             conduct = self._history.conduct(recorded.region, _key(candidate))
             times = conduct.times(recorded.stream).kept if conduct is not None else []
             if times:

@@ -22,7 +22,7 @@ from headgate.v1 import config_pb2
 
 # Plans made of one question: enough to see a weight of one in a hundred.
 DRAWS = 100
-_KINDS = ("tenant", "provider", "model", "route", "key")
+_KINDS = ("tenant", "provider", "model", "experiment", "route", "key")
 
 
 class Plans:

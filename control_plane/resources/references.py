@@ -19,7 +19,9 @@ from headgate.rules.references import references
 from headgate.rules.spec import parse
 from headgate.v1 import resources_pb2
 
-REFERRED_KINDS = ("tenant", "provider", "model", "route")
+REFERRED_KINDS = ("tenant", "provider", "model", "route", "experiment")
+# Those that have policies, and so may lead to each other in a circle.
+LEADING_KINDS = ("route", "experiment")
 MAX_REFERRERS_NAMED = 20
 
 
@@ -30,6 +32,10 @@ def refers_to(spec: Message) -> Iterator[tuple[Path, str, str]]:
     elif isinstance(spec, resources_pb2.Route):
         for reference in references(spec.policy):
             yield reference.path, reference.kind, reference.name
+    elif isinstance(spec, resources_pb2.Experiment):
+        for index, variant in enumerate(spec.variants):
+            for reference in references(variant.use, ("variants", index, "use")):
+                yield reference.path, reference.kind, reference.name
 
 
 def resolve(names: Collection[Ref], kind: str, tenant: str, name: str) -> Ref | None:
@@ -46,7 +52,7 @@ def check_declared(store: ResourceStore, declared: Sequence[Declared]) -> None:
     for one in declared:
         for path, message in _dangling(one, names):
             problems.append(SpecProblem(str(one.ref), one.index, path, message))
-    if not problems and any(one.ref.kind == "route" for one in declared):
+    if not problems and any(one.ref.kind in LEADING_KINDS for one in declared):
         problems = list(_cycles(store, declared, names))
     if problems:
         raise DanglingReferences(problems)
@@ -55,22 +61,20 @@ def check_declared(store: ResourceStore, declared: Sequence[Declared]) -> None:
 def _cycles(
     store: ResourceStore, declared: Sequence[Declared], names: Collection[Ref]
 ) -> Iterator[SpecProblem]:
-    """Declared routes that lead back to themselves."""
+    """Declared routes and experiments that lead back to themselves."""
     edges: dict[Ref, list[tuple[Path, Ref]]] = {}
-    for row in store.of_kinds(("route",)):
+    for row in store.of_kinds(LEADING_KINDS):
         here = Ref(row.kind, row.tenant, row.name)
-        spec = parse(resources_pb2.Route, row.spec)
-        for reference in references(spec.policy):
-            if reference.kind == "route":
-                there = resolve(names, "route", row.tenant, reference.name)
-                if there is not None:
-                    edges.setdefault(here, []).append((reference.path, there))
+        for path, kind, name in refers_to(_spec_of(row)):
+            there = resolve(names, kind, row.tenant, name) if kind in LEADING_KINDS else None
+            if there is not None:
+                edges.setdefault(here, []).append((path, there))
     for one in declared:
         for path, first in edges.get(one.ref, ()):
             way = _way(edges, first, one.ref)
             if way is not None:
                 shown = " → ".join(ref.name for ref in (one.ref, *way))
-                message = f"leads back to the route itself: {shown}"
+                message = f"leads back to the {one.ref.kind} itself: {shown}"
                 yield SpecProblem(str(one.ref), one.index, path_text(path), message)
 
 
@@ -105,12 +109,12 @@ def check_removed(store: ResourceStore, removed: Sequence[Ref]) -> None:
     tenants = [ref.name for ref in removed if ref.kind == "tenant" and ref.name != DEFAULT_TENANT]
     for ref in store.names_of_tenants(tenants) if tenants else ():
         raise StillReferenced(Ref("tenant", ref.tenant, ref.tenant), [ref])
-    gone = {(ref.kind, ref.name): ref for ref in removed if ref.kind in ("provider", "model", "route")}
+    gone = {(ref.kind, ref.name): ref for ref in removed if ref.kind in REFERRED_KINDS[1:]}
     if not gone:
         return
     names = store.names_of_kinds(REFERRED_KINDS)
     by: dict[Ref, list[Ref]] = {}
-    for row, kind, name in _references_of(store.of_kinds(("model", "route"))):
+    for row, kind, name in _references_of(store.of_kinds(("model", *LEADING_KINDS))):
         lost = gone.get((kind, name))
         if lost is not None and resolve(names, kind, row.tenant, name) is None:
             by.setdefault(lost, []).append(Ref(row.kind, row.tenant, row.name))
@@ -120,10 +124,12 @@ def check_removed(store: ResourceStore, removed: Sequence[Ref]) -> None:
 
 def _references_of(rows: Iterable[ResourceRow]) -> Iterator[tuple[ResourceRow, str, str]]:
     for row in rows:
-        spec: Message
-        if row.kind == "model":
-            spec = resources_pb2.Model(provider=row.spec.get("provider", ""))
-        else:
-            spec = parse(resources_pb2.Route, row.spec)
-        for _, kind, name in refers_to(spec):
+        for _, kind, name in refers_to(_spec_of(row)):
             yield row, kind, name
+
+
+def _spec_of(row: ResourceRow) -> Message:
+    if row.kind == "model":
+        return resources_pb2.Model(provider=row.spec.get("provider", ""))
+    kind = resources_pb2.Experiment if row.kind == "experiment" else resources_pb2.Route
+    return parse(kind, row.spec)

@@ -48,7 +48,8 @@ class ResourceStore:
 
     def of_kinds(self, kinds: Iterable[str]) -> list[ResourceRow]:
         statement = select(ResourceRow).where(col(ResourceRow.kind).in_(list(kinds)))
-        return list(self._session.exec(statement))
+        # What was read before a write of this transaction must not answer for what was written.
+        return list(self._session.exec(statement.execution_options(populate_existing=True)))
 
     def names_of_kinds(self, kinds: Iterable[str]) -> set[Ref]:
         statement = select(ResourceRow.kind, ResourceRow.tenant, ResourceRow.name)

@@ -6,18 +6,17 @@ amounts are read again here.
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Callable, Iterator
 
 from google.protobuf.duration_pb2 import Duration
 from google.protobuf.message import Message
 
-from control_plane.resources.validate_choice import STRATEGIES, case_problems, choice_problems
+from control_plane.resources.validate_experiment import experiment_problems
+from control_plane.resources.validate_policy import STRATEGIES, policy_problems
 from control_plane.resources.validate_provider import provider_problems
 from headgate.rules.errors import Path, Problem
 from headgate.rules.names import did_you_mean, is_name, name_problem
-from headgate.rules.references import MAX_POLICY_NODES, walk
 from headgate.rules.units import parse_decimal
 from headgate.v1 import resources_pb2
 
@@ -99,7 +98,7 @@ def _route(spec: resources_pb2.Route) -> Iterator[Problem]:
     if not spec.HasField("policy"):
         yield Problem(("policy",), "a route needs a policy")
     else:
-        yield from _policy(spec)
+        yield from policy_problems(("policy",), spec.policy)
     if spec.HasField("retry") and not 1 <= spec.retry.attempts <= MAX_ATTEMPTS:
         yield Problem(("retry", "attempts"), f"must be from 1 to {MAX_ATTEMPTS}")
     for index, strategy in enumerate(spec.client_strategies):
@@ -118,33 +117,6 @@ def _route(spec: resources_pb2.Route) -> Iterator[Problem]:
         yield Problem(("resume",), "has nothing to do where `hold: whole` sends nothing before the end")
     if len(spec.task) > 64 or _CONTROL.search(spec.task):
         yield Problem(("task",), "must be at most 64 characters, none of them control characters")
-
-
-def _policy(spec: resources_pb2.Route) -> Iterator[Problem]:
-    nodes = list(walk(spec.policy))
-    if len(nodes) > MAX_POLICY_NODES:
-        yield Problem(("policy",), f"has {len(nodes)} nodes, more than {MAX_POLICY_NODES}")
-    for path, node in nodes:
-        kind = node.WhichOneof("node")
-        if kind is None:
-            yield Problem(path, "a model or a node (fallback, weighted …) is missing")
-        elif kind == "model" and not is_name(node.model):
-            yield Problem(path, name_problem(node.model) or "")
-        elif kind == "fallback" and not node.fallback.of:
-            yield Problem((*path, "fallback"), "names nothing to try")
-        elif kind == "weighted":
-            weights = [item.weight if item.HasField("weight") else 1.0 for item in node.weighted.of]
-            for index, weight in enumerate(weights):
-                if not (math.isfinite(weight) and weight >= 0):
-                    yield Problem((*path, "weighted", index, "weight"), "must be zero or more")
-            if not sum(w for w in weights if w > 0) > 0:
-                yield Problem((*path, "weighted"), "needs at least one weight above zero")
-        elif kind == "route" and not is_name(node.route):
-            yield Problem((*path, "route"), name_problem(node.route) or "")
-        elif kind == "cases":
-            yield from case_problems((*path, kind), node.cases)
-        elif kind in ("cheapest", "fastest", "race"):
-            yield from choice_problems((*path, kind), kind, getattr(node, kind))
 
 
 def _key(spec: resources_pb2.Key) -> Iterator[Problem]:
@@ -193,6 +165,7 @@ _CHECKS: dict[str, Callable[..., Iterator[Problem]]] = {
     "tenant": _tenant,
     "provider": provider_problems,
     "model": _model,
+    "experiment": experiment_problems,
     "route": _route,
     "key": _key,
 }

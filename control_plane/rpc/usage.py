@@ -159,7 +159,7 @@ def _call_view(call: Call) -> admin_pb2.CallView:
         latency_ms=_uint32(answered.request_latency_ms or answered.started_ms + answered.latency_ms),
         first_token_ms=_uint32(answered.started_ms + first_token) if first_token is not None else None,
         task=answered.task,
-        experiment=answered.experiment,
+        experiment=f"{answered.experiment}/{answered.variant}" if answered.experiment else "",
         cache=answered.cache,  # type: ignore[arg-type]
         region=answered.region,
     )

@@ -82,6 +82,10 @@ class Builder:
             route = parse(resources_pb2.Route, source.spec)
             message.route.CopyFrom(route)
             needs = sorted({(kind, tenant, name) for _, kind, name in refers_to(route)})
+        elif source.ref.kind == "experiment":
+            experiment = parse(resources_pb2.Experiment, source.spec)
+            message.experiment.CopyFrom(experiment)
+            needs = sorted({(kind, tenant, name) for _, kind, name in refers_to(experiment)})
         else:
             _fill_key(message.key, source)
         if source.ref.kind != "tenant" and tenant not in (DEFAULT_TENANT, SHARED_TENANT):

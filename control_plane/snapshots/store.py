@@ -18,7 +18,7 @@ from control_plane.revisions.model import Version
 from control_plane.revisions.store import changed_since, read_head
 
 # Proxies need no other kinds.
-SENT_KINDS = ("tenant", "provider", "model", "route", "key")
+SENT_KINDS = ("tenant", "provider", "model", "experiment", "route", "key")
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,7 @@ class Attempt:
     region: str
     task: str
     experiment: str
+    variant: str
     cache: int
     outcome: int
     status: int

@@ -15,7 +15,8 @@ STAGING = """
 CREATE TEMP TABLE IF NOT EXISTS staging (
   ordinal integer, ms bigint, id uuid, request_id uuid, content_hash uuid, attempt_number integer,
   outcome smallint, reason smallint, status integer, client_status integer, cache smallint,
-  stream boolean, final boolean, estimated boolean, started_ms bigint, latency_ms bigint,
+  stream boolean, final boolean, estimated boolean, variant_by_request boolean,
+  outside_variant boolean, started_ms bigint, latency_ms bigint,
   first_token_ms bigint, request_latency_ms bigint, input_tokens bigint, cache_read_tokens bigint,
   cache_write_5m_tokens bigint, cache_write_1h_tokens bigint, audio_input_tokens bigint,
   output_tokens bigint, reasoning_tokens bigint, audio_output_tokens bigint, cost_picousd bigint,

@@ -56,7 +56,7 @@ def entry_name(entry: config_pb2.ConfigEntry) -> EntryName:
     if kind is None:
         raise ConfigRefused("", "an entry of a kind that this proxy does not know; upgrade the proxy")
     message = getattr(entry, kind)
-    spec = message if kind in ("tenant", "route") else message.spec
+    spec = message if kind in ("tenant", "route", "experiment") else message.spec
     return kind, "" if kind == "tenant" else spec.tenant or "default", spec.name
 
 

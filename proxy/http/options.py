@@ -25,6 +25,7 @@ _PLANNED = (
     "x-headgate-prompt-variables",
 )
 MAX_TIMEOUT_MS = 3_600_000
+_VARIANT = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}/[a-z0-9][a-z0-9._-]{0,62}")
 # Not `isdigit`: it takes `²`, and `int` refuses what is longer than 4,300 digits.
 _MILLISECONDS = re.compile(r"[0-9]{1,7}")
 
@@ -39,6 +40,8 @@ class Options:
     # What the answer may be expected to cost.
     max_picousd: int | None = None
     inline_receipt: bool = False
+    # `experiment/variant`, for tests.
+    variant: str = ""
 
 
 def options_of(request: Request) -> Options | None:
@@ -72,6 +75,10 @@ def _read(options: Options, name: str, value: str) -> None:
             options.max_picousd = int(parse_decimal(value) * PICO_PER_USD)
         except ValueError:
             raise _malformed(name, "a decimal number of dollars, zero or more, like 0.02") from None
+    elif name == "x-headgate-variant":
+        if not _VARIANT.fullmatch(value):
+            raise _malformed(name, "EXPERIMENT/VARIANT")
+        options.variant = value
     elif name == "x-headgate-receipt":
         if value != "inline":
             raise _malformed(name, "'inline'")

@@ -7,9 +7,11 @@ metric series it adds to: a call pays one dictionary look-up for the three.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import orjson
 
+from headgate.policy.facts import Assignment
 from headgate.v1 import usage_pb2
 from proxy.config.model import Key, ProviderKey, Route, Target
 from proxy.metrics import Metrics, Series
@@ -28,6 +30,9 @@ class Labels:
     session: str = ""
     task: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
+    # Which variant of an experiment it got, and whether this attempt is none of that variant's.
+    assignment: Assignment | None = None
+    outside_variant: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -98,6 +103,7 @@ class Accounts:
             metadata=dict(key.metadata + labels.metadata),
             price_version=target.price_version,
             cache=usage_pb2.CACHE_RESULT_OFF,
+            **_of_experiment(labels),
         ).SerializeToString()
         said = {"tenant": key.tenant, "key": key.name, "route": route.name, "model": target.label}
         return Account(
@@ -106,3 +112,15 @@ class Accounts:
             self._metrics.series(route.name, target.model, target.provider.name),
             target,
         )
+
+
+def _of_experiment(labels: Labels) -> dict[str, Any]:
+    assignment = labels.assignment
+    if assignment is None:
+        return {}
+    return {
+        "experiment": assignment.experiment,
+        "variant": assignment.variant,
+        "variant_by_request": assignment.by_request,
+        "outside_variant": labels.outside_variant,
+    }

@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 from headgate.policy.candidate import C
 from headgate.policy.choosing import Cheapest, Fastest, Race
 from headgate.policy.conditions import Condition
+from headgate.policy.experiments import Experiment, Variant
 from headgate.policy.nodes import Barred, Cases, Fixed, Node, Weighted, fallback
 from headgate.rules.money import PICO_PER_USD, Price
 from headgate.rules.names import SHARED_TENANT
@@ -65,6 +66,8 @@ class PolicyCompiler(Generic[C]):
             return Fastest(self._all(policy.fastest.of, routes), by=policy.fastest.by or "first_token")
         if which == "race":
             return self._race(policy.race, routes)
+        if which == "experiment":
+            return self._experiment(policy.experiment, routes)
         if which == "cases":
             return Cases(
                 [
@@ -96,6 +99,28 @@ class PolicyCompiler(Generic[C]):
                     return Barred(name, "route_disabled")
                 return self.node(entry.route.policy, (*routes, name))
         raise ValueError(f"route {name!r} is not in this config")
+
+    def _experiment(self, name: str, routes: tuple[str, ...]) -> Node[C]:
+        place = f"experiment {name}"
+        if place in routes or len(routes) > MAX_ROUTE_DEPTH:
+            raise ValueError(f"experiment {name!r} leads back to itself: {' → '.join((*routes, place))}")
+        for tenant in (self._tenant, SHARED_TENANT):
+            entry = self._entries.get(("experiment", tenant, name))
+            if entry is not None:
+                if entry.disabled:
+                    return Barred(name, "experiment_disabled")
+                variants = [
+                    Variant(
+                        name=variant.name,
+                        node=self.node(variant.use, (*routes, place)),
+                        weight=variant.weight if variant.HasField("weight") else 1.0,
+                        system=variant.system,
+                        parameters=tuple(sorted(variant.parameters.items())),
+                    )
+                    for variant in entry.experiment.variants
+                ]
+                return Experiment(tenant, name, entry.experiment.unit, variants)
+        raise ValueError(f"experiment {name!r} is not in this config")
 
     def _race(self, race: policy_pb2.Race, routes: tuple[str, ...]) -> Node[C]:
         stagger: float | None = None

@@ -9,6 +9,7 @@ import hashlib
 import re
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -28,6 +29,20 @@ _AUDIO = (b'"input_audio"',)
 CACHED_PREFIX_BYTES = 4_096
 
 
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """`by_request`: the unit was not told, or the client chose: no evidence of the unit."""
+
+    experiment: str
+    variant: str
+    by_request: bool = False
+
+    @property
+    def label(self) -> str:
+        """As `x-headgate-experiment` shows it."""
+        return f"{self.experiment}/{self.variant}"
+
+
 class Facts:
     """Who asks, for what, and when. `random`: a number in [0, 1) each time; `now`: Unix seconds.
 
@@ -35,14 +50,17 @@ class Facts:
     """
 
     __slots__ = (
+        "assignments",
         "estimates",
         "excluded",
+        "forced_variant",
         "key",
         "metadata",
         "model",
         "now",
         "random",
         "region",
+        "request_id",
         "residency",
         "route",
         "session",
@@ -67,6 +85,8 @@ class Facts:
         user: str = "",
         session: str = "",
         metadata: Mapping[str, str] | tuple[tuple[str, str], ...] = (),
+        request_id: str = "",
+        forced_variant: str = "",
     ) -> None:
         self.route = route
         self.random = random
@@ -81,6 +101,11 @@ class Facts:
         self.user = user
         self.session = session
         self.metadata = metadata
+        self.request_id = request_id
+        # `experiment/variant`: what a test asks for.
+        self.forced_variant = forced_variant
+        # In the order in which its experiments were met.
+        self.assignments: list[Assignment] = []
         # (model, reason) of who was left out: for receipts and for `route explain`.
         self.excluded: list[tuple[str, str]] = []
 

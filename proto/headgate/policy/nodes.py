@@ -11,12 +11,15 @@ import bisect
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Generic, Protocol, TypeAlias
 
 from headgate.policy.candidate import C
 from headgate.policy.conditions import Condition
 from headgate.policy.eligible import exclusion
 from headgate.policy.facts import Facts
+
+if TYPE_CHECKING:
+    from headgate.policy.experiments import Variant
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +32,19 @@ class Heat(Generic[C]):
     max_picousd: int | None = None
 
 
-Step: TypeAlias = C | Heat[C]
+@dataclass(frozen=True, slots=True, eq=False)
+class Arm(Generic[C]):
+    """A step of an experiment's variant: what it changes in the request holds for this step alone.
+
+    An experiment inside a variant makes an arm within an arm; the inner one's changes come on top.
+    """
+
+    step: C | Heat[C] | Arm[C]
+    experiment: str
+    variant: Variant[C]
+
+
+Step: TypeAlias = C | Heat[C] | Arm[C]
 
 
 class Node(Protocol[C]):
@@ -159,8 +174,16 @@ def targets_of(steps: Sequence[Step[C]]) -> list[C]:
     """Every target of a plan, in order."""
     found: list[C] = []
     for step in steps:
-        found += step.targets if isinstance(step, Heat) else (step,)
+        inner = plain(step)
+        found += inner.targets if isinstance(inner, Heat) else (inner,)
     return found
+
+
+def plain(step: Step[C]) -> C | Heat[C]:
+    """Without the arms around it."""
+    while isinstance(step, Arm):
+        step = step.step
+    return step
 
 
 def within(steps: Sequence[Step[C]], facts: Facts, max_picousd: int) -> list[Step[C]]:
@@ -169,19 +192,24 @@ def within(steps: Sequence[Step[C]], facts: Facts, max_picousd: int) -> list[Ste
     for step in steps:
         cheap: list[C] = []
         left = max_picousd
-        for target in step.targets if isinstance(step, Heat) else (step,):
+        for target in targets_of((step,)):
             cost = facts.estimates.cost_picousd(facts, target)
             if cost is not None and cost <= left:
                 cheap.append(target)
                 left -= cost
-        if isinstance(step, Heat) and len(cheap) > 1:
-            found.append(replace(step, targets=tuple(cheap)))
+        inner = plain(step)
+        if isinstance(inner, Heat) and len(cheap) > 1:
+            found.append(_in_arms(step, replace(inner, targets=tuple(cheap))))
         else:
-            found += cheap
+            found += [_in_arms(step, target) for target in cheap]
     return found
+
+
+def _in_arms(step: Step[C], inner: C | Heat[C]) -> Step[C]:
+    """`inner` in the place of what stands in the arms of `step`."""
+    return replace(step, step=_in_arms(step.step, inner)) if isinstance(step, Arm) else inner
 
 
 def first_target(steps: Sequence[Step[C]]) -> C:
     """Whom a plan begins with; of a race, its first."""
-    step = steps[0]
-    return step.targets[0] if isinstance(step, Heat) else step
+    return targets_of(steps[:1])[0]

@@ -206,20 +206,22 @@ class ConfigName(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., tenant: _Optional[str] = ..., name: _Optional[str] = ...) -> None: ...
 
 class ConfigEntry(_message.Message):
-    __slots__ = ("disabled", "tenant", "provider", "model", "route", "key")
+    __slots__ = ("disabled", "tenant", "provider", "model", "route", "key", "experiment")
     DISABLED_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ROUTE_FIELD_NUMBER: _ClassVar[int]
     KEY_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_FIELD_NUMBER: _ClassVar[int]
     disabled: bool
     tenant: _resources_pb2.Tenant
     provider: ProviderConfig
     model: ModelConfig
     route: _resources_pb2.Route
     key: KeyConfig
-    def __init__(self, disabled: _Optional[bool] = ..., tenant: _Optional[_Union[_resources_pb2.Tenant, _Mapping]] = ..., provider: _Optional[_Union[ProviderConfig, _Mapping]] = ..., model: _Optional[_Union[ModelConfig, _Mapping]] = ..., route: _Optional[_Union[_resources_pb2.Route, _Mapping]] = ..., key: _Optional[_Union[KeyConfig, _Mapping]] = ...) -> None: ...
+    experiment: _resources_pb2.Experiment
+    def __init__(self, disabled: _Optional[bool] = ..., tenant: _Optional[_Union[_resources_pb2.Tenant, _Mapping]] = ..., provider: _Optional[_Union[ProviderConfig, _Mapping]] = ..., model: _Optional[_Union[ModelConfig, _Mapping]] = ..., route: _Optional[_Union[_resources_pb2.Route, _Mapping]] = ..., key: _Optional[_Union[KeyConfig, _Mapping]] = ..., experiment: _Optional[_Union[_resources_pb2.Experiment, _Mapping]] = ...) -> None: ...
 
 class ProviderConfig(_message.Message):
     __slots__ = ("spec", "secrets")

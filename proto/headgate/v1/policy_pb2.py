@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from headgate.v1 import options_pb2 as headgate_dot_v1_dot_options__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18headgate/v1/policy.proto\x12\x0bheadgate.v1\x1a\x19headgate/v1/options.proto\"\x85\x03\n\x06Policy\x12\x19\n\x05model\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x04\xb8\xbb\x18\x01H\x00\x12)\n\x08\x66\x61llback\x18\x02 \x01(\x0b\x32\x15.headgate.v1.FallbackH\x00\x12)\n\x08weighted\x18\x03 \x01(\x0b\x32\x15.headgate.v1.WeightedH\x00\x12)\n\x08\x63heapest\x18\x04 \x01(\x0b\x32\x15.headgate.v1.CheapestH\x00\x12\'\n\x07\x66\x61stest\x18\x05 \x01(\x0b\x32\x14.headgate.v1.FastestH\x00\x12!\n\x04race\x18\x06 \x01(\x0b\x32\x11.headgate.v1.RaceH\x00\x12\x1e\n\nexperiment\x18\x07 \x01(\tB\x08\xa8\xbb\x18\x04\xb0\xbb\x18\x01H\x00\x12#\n\x05\x63\x61ses\x18\x08 \x01(\x0b\x32\x12.headgate.v1.CasesH\x00\x12/\n\x08semantic\x18\t \x01(\x0b\x32\x15.headgate.v1.SemanticB\x04\xb0\xbb\x18\x01H\x00\x12\x15\n\x05route\x18\n \x01(\tB\x04\xa8\xbb\x18\x04H\x00\x42\x06\n\x04node\"+\n\x08\x46\x61llback\x12\x1f\n\x02of\x18\x01 \x03(\x0b\x32\x13.headgate.v1.Policy\"1\n\x08Weighted\x12%\n\x02of\x18\x01 \x03(\x0b\x32\x19.headgate.v1.WeightedNode\"P\n\x0cWeightedNode\x12 \n\x03use\x18\x01 \x01(\x0b\x32\x13.headgate.v1.Policy\x12\x13\n\x06weight\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\t\n\x07_weight\"u\n\x08\x43heapest\x12\x1f\n\x02of\x18\x01 \x03(\x0b\x32\x13.headgate.v1.Policy\x12\x1e\n\x10max_usd_per_call\x18\x02 \x01(\tB\x04\xa8\xbb\x18\x01\x12\x18\n\x0bmin_quality\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x0e\n\x0c_min_quality\"6\n\x07\x46\x61stest\x12\x1f\n\x02of\x18\x01 \x03(\x0b\x32\x13.headgate.v1.Policy\x12\n\n\x02\x62y\x18\x02 \x01(\t\"d\n\x04Race\x12\x1f\n\x02of\x18\x01 \x03(\x0b\x32\x13.headgate.v1.Policy\x12\r\n\x05width\x18\x03 \x01(\r\x12\x15\n\x07max_usd\x18\x04 \x01(\tB\x04\xa8\xbb\x18\x01\x12\x0f\n\x07stagger\x18\x05 \x01(\tJ\x04\x08\x02\x10\x03\"&\n\x05\x43\x61ses\x12\x1d\n\x02of\x18\x01 \x03(\x0b\x32\x11.headgate.v1.Case\"6\n\x04\x43\x61se\x12\x0c\n\x04when\x18\x01 \x01(\t\x12 \n\x03use\x18\x02 \x01(\x0b\x32\x13.headgate.v1.Policy\"l\n\x08Semantic\x12%\n\x02of\x18\x01 \x03(\x0b\x32\x19.headgate.v1.SemanticCase\x12\x16\n\x08\x65mbedder\x18\x02 \x01(\tB\x04\xa8\xbb\x18\x04\x12!\n\x04\x65lse\x18\x03 \x01(\x0b\x32\x13.headgate.v1.Policy\"?\n\x0cSemanticCase\x12\r\n\x05\x61\x62out\x18\x01 \x01(\t\x12 \n\x03use\x18\x02 \x01(\x0b\x32\x13.headgate.v1.Policyb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18headgate/v1/policy.proto\x12\x0bheadgate.v1\x1a\x19headgate/v1/options.proto\"\x81\x03\n\x06Policy\x12\x19\n\x05model\x18\x01 \x01(\tB\x08\xa8\xbb\x18\x04\xb8\xbb\x18\x01H\x00\x12)\n\x08\x66\x61llback\x18\x02 \x01(\x0b\x32\x15.headgate.v1.FallbackH\x00\x12)\n\x08weighted\x18\x03 \x01(\x0b\x32\x15.headgate.v1.WeightedH\x00\x12)\n\x08\x63heapest\x18\x04 \x01(\x0b\x32\x15.headgate.v1.CheapestH\x00\x12\'\n\x07\x66\x61stest\x18\x05 \x01(\x0b\x32\x14.headgate.v1.FastestH\x00\x12!\n\x04race\x18\x06 \x01(\x0b\x32\x11.headgate.v1.RaceH\x00\x12\x1a\n\nexperiment\x18\x07 \x01(\tB\x04\xa8\xbb\x18\x04H\x00\x12#\n\x05\x63\x61ses\x18\x08 \x01(\x0b\x32\x12.headgate.v1.CasesH\x00\x12/\n\x08semantic\x18\t \x01(\x0b\x32\x15.headgate.v1.SemanticB\x04\xb0\xbb\x18\x01H\x00\x12\x15\n\x05route\x18\n \x01(\tB\x04\xa8\xbb\x18\x04H\x00\x42\x06\n\x04node\"+\n\x08\x46\x61llback\x12\x1f\n\x02of\x18\x01 \x03(\x0b\x32\x13.headgate.v1.Policy\"1\n\x08Weighted\x12%\n\x02of\x18\x01 \x03(\x0b\x32\x19.headgate.v1.WeightedNode\"P\n\x0cWeightedNode\x12 \n\x03use\x18\x01 \x01(\x0b\x32\x13.headgate.v1.Policy\x12\x13\n\x06weight\x18\x02 \x01(\x01H\x00\x88\x01\x01\x42\t\n\x07_weight\"u\n\x08\x43heapest\x12\x1f\n\x02of\x18\x01 \x03(\x0b\x32\x13.headgate.v1.Policy\x12\x1e\n\x10max_usd_per_call\x18\x02 \x01(\tB\x04\xa8\xbb\x18\x01\x12\x18\n\x0bmin_quality\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x0e\n\x0c_min_quality\"6\n\x07\x46\x61stest\x12\x1f\n\x02of\x18\x01 \x03(\x0b\x32\x13.headgate.v1.Policy\x12\n\n\x02\x62y\x18\x02 \x01(\t\"d\n\x04Race\x12\x1f\n\x02of\x18\x01 \x03(\x0b\x32\x13.headgate.v1.Policy\x12\r\n\x05width\x18\x03 \x01(\r\x12\x15\n\x07max_usd\x18\x04 \x01(\tB\x04\xa8\xbb\x18\x01\x12\x0f\n\x07stagger\x18\x05 \x01(\tJ\x04\x08\x02\x10\x03\"&\n\x05\x43\x61ses\x12\x1d\n\x02of\x18\x01 \x03(\x0b\x32\x11.headgate.v1.Case\"6\n\x04\x43\x61se\x12\x0c\n\x04when\x18\x01 \x01(\t\x12 \n\x03use\x18\x02 \x01(\x0b\x32\x13.headgate.v1.Policy\"l\n\x08Semantic\x12%\n\x02of\x18\x01 \x03(\x0b\x32\x19.headgate.v1.SemanticCase\x12\x16\n\x08\x65mbedder\x18\x02 \x01(\tB\x04\xa8\xbb\x18\x04\x12!\n\x04\x65lse\x18\x03 \x01(\x0b\x32\x13.headgate.v1.Policy\"?\n\x0cSemanticCase\x12\r\n\x05\x61\x62out\x18\x01 \x01(\t\x12 \n\x03use\x18\x02 \x01(\x0b\x32\x13.headgate.v1.Policyb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,7 +35,7 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_POLICY'].fields_by_name['model']._loaded_options = None
   _globals['_POLICY'].fields_by_name['model']._serialized_options = b'\250\273\030\004\270\273\030\001'
   _globals['_POLICY'].fields_by_name['experiment']._loaded_options = None
-  _globals['_POLICY'].fields_by_name['experiment']._serialized_options = b'\250\273\030\004\260\273\030\001'
+  _globals['_POLICY'].fields_by_name['experiment']._serialized_options = b'\250\273\030\004'
   _globals['_POLICY'].fields_by_name['semantic']._loaded_options = None
   _globals['_POLICY'].fields_by_name['semantic']._serialized_options = b'\260\273\030\001'
   _globals['_POLICY'].fields_by_name['route']._loaded_options = None
@@ -47,25 +47,25 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SEMANTIC'].fields_by_name['embedder']._loaded_options = None
   _globals['_SEMANTIC'].fields_by_name['embedder']._serialized_options = b'\250\273\030\004'
   _globals['_POLICY']._serialized_start=69
-  _globals['_POLICY']._serialized_end=458
-  _globals['_FALLBACK']._serialized_start=460
-  _globals['_FALLBACK']._serialized_end=503
-  _globals['_WEIGHTED']._serialized_start=505
-  _globals['_WEIGHTED']._serialized_end=554
-  _globals['_WEIGHTEDNODE']._serialized_start=556
-  _globals['_WEIGHTEDNODE']._serialized_end=636
-  _globals['_CHEAPEST']._serialized_start=638
-  _globals['_CHEAPEST']._serialized_end=755
-  _globals['_FASTEST']._serialized_start=757
-  _globals['_FASTEST']._serialized_end=811
-  _globals['_RACE']._serialized_start=813
-  _globals['_RACE']._serialized_end=913
-  _globals['_CASES']._serialized_start=915
-  _globals['_CASES']._serialized_end=953
-  _globals['_CASE']._serialized_start=955
-  _globals['_CASE']._serialized_end=1009
-  _globals['_SEMANTIC']._serialized_start=1011
-  _globals['_SEMANTIC']._serialized_end=1119
-  _globals['_SEMANTICCASE']._serialized_start=1121
-  _globals['_SEMANTICCASE']._serialized_end=1184
+  _globals['_POLICY']._serialized_end=454
+  _globals['_FALLBACK']._serialized_start=456
+  _globals['_FALLBACK']._serialized_end=499
+  _globals['_WEIGHTED']._serialized_start=501
+  _globals['_WEIGHTED']._serialized_end=550
+  _globals['_WEIGHTEDNODE']._serialized_start=552
+  _globals['_WEIGHTEDNODE']._serialized_end=632
+  _globals['_CHEAPEST']._serialized_start=634
+  _globals['_CHEAPEST']._serialized_end=751
+  _globals['_FASTEST']._serialized_start=753
+  _globals['_FASTEST']._serialized_end=807
+  _globals['_RACE']._serialized_start=809
+  _globals['_RACE']._serialized_end=909
+  _globals['_CASES']._serialized_start=911
+  _globals['_CASES']._serialized_end=949
+  _globals['_CASE']._serialized_start=951
+  _globals['_CASE']._serialized_end=1005
+  _globals['_SEMANTIC']._serialized_start=1007
+  _globals['_SEMANTIC']._serialized_end=1115
+  _globals['_SEMANTICCASE']._serialized_start=1117
+  _globals['_SEMANTICCASE']._serialized_end=1180
 # @@protoc_insertion_point(module_scope)

@@ -106,5 +106,5 @@ class ScriptedProxy:
 def name_of(entry: config_pb2.ConfigEntry) -> tuple[str, str, str]:
     kind = entry.WhichOneof("entry") or ""
     message = getattr(entry, kind)
-    spec = message if kind in ("tenant", "route") else message.spec
+    spec = message if kind in ("tenant", "route", "experiment") else message.spec
     return kind, "" if kind == "tenant" else spec.tenant, spec.name

@@ -32,6 +32,10 @@ def problems(kind: str, fields: dict[str, Any]) -> list[str]:
     return []
 
 
+VARIANT = {"name": "a", "use": "m"}
+OTHER = {"name": "b", "use": "n"}
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "path"),
     [
@@ -112,6 +116,30 @@ def problems(kind: str, fields: dict[str, Any]) -> list[str]:
         ("key", {"sha256": "abc"}, "sha256"),
         ("key", {"expires": "0s"}, "expires"),
         ("key", {"guards": ["g"]}, "guards"),
+        ("experiment", {"variants": []}, "variants"),
+        ("experiment", {"variants": [VARIANT, VARIANT]}, "variants[1].name"),
+        ("experiment", {"variants": [VARIANT, {"name": "b"}]}, "variants[1]"),
+        (
+            "experiment",
+            {"variants": [VARIANT, {"name": "b", "use": {"fallback": []}}]},
+            "variants[1].use.fallback",
+        ),
+        ("experiment", {"variants": [VARIANT, {**OTHER, "weight": -1}]}, "variants[1].weight"),
+        ("experiment", {"variants": [{**VARIANT, "weight": 0}, {**OTHER, "weight": 0}]}, "variants"),
+        (
+            "experiment",
+            {"variants": [VARIANT, {**OTHER, "parameters": {"top": 1}}]},
+            "variants[1].parameters.top",
+        ),
+        (
+            "experiment",
+            {"variants": [VARIANT, {**OTHER, "parameters": {"temperature": 9}}]},
+            "variants[1].parameters.temperature",
+        ),
+        ("experiment", {"variants": [VARIANT, OTHER], "unit": "cookie"}, "unit"),
+        ("experiment", {"variants": [VARIANT, OTHER], "unit": "metadata."}, "unit"),
+        ("experiment", {"variants": [VARIANT, {**OTHER, "shadow": True}]}, "variants[1].shadow"),
+        ("experiment", {"variants": [VARIANT, OTHER], "judge": {"model": "m"}}, "judge"),
         ("limit", {"usd": 5}, ""),
         ("guard", {}, ""),
     ],

@@ -1,14 +1,15 @@
-"""What can be said of a policy's choosing nodes by themselves: cheapest, fastest, race, cases."""
+"""What can be said of a policy by itself: of a route's, or of an experiment's variant."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from headgate.policy.conditions import Condition
 from headgate.rules.errors import Path, Problem
-from headgate.rules.names import did_you_mean
+from headgate.rules.names import did_you_mean, is_name, name_problem
+from headgate.rules.references import MAX_POLICY_NODES, walk
 from headgate.rules.units import parse_decimal, parse_duration_ns
 from headgate.v1 import policy_pb2
 
@@ -19,7 +20,38 @@ MAX_WIDTH = 8
 MAX_STAGGER_NS = 60 * 10**9
 
 
-def choice_problems(path: Path, kind: str, node: Any) -> Iterator[Problem]:
+def policy_problems(at: Path, policy: policy_pb2.Policy) -> Iterator[Problem]:
+    nodes = list(walk(policy, at))
+    if len(nodes) > MAX_POLICY_NODES:
+        yield Problem(at, f"has {len(nodes)} nodes, more than {MAX_POLICY_NODES}")
+    for path, node in nodes:
+        kind = node.WhichOneof("node")
+        if kind is None:
+            yield Problem(path, "a model or a node (fallback, weighted …) is missing")
+        elif kind == "model" and not is_name(node.model):
+            yield Problem(path, name_problem(node.model) or "")
+        elif kind == "fallback" and not node.fallback.of:
+            yield Problem((*path, "fallback"), "names nothing to try")
+        elif kind == "weighted":
+            weights = [item.weight if item.HasField("weight") else 1.0 for item in node.weighted.of]
+            yield from weight_problems((*path, "weighted"), weights)
+        elif kind in ("route", "experiment") and not is_name(getattr(node, kind)):
+            yield Problem((*path, kind), name_problem(getattr(node, kind)) or "")
+        elif kind == "cases":
+            yield from _cases((*path, kind), node.cases)
+        elif kind in ("cheapest", "fastest", "race"):
+            yield from _choice((*path, kind), kind, getattr(node, kind))
+
+
+def weight_problems(path: Path, weights: Sequence[float]) -> Iterator[Problem]:
+    for index, weight in enumerate(weights):
+        if not (math.isfinite(weight) and weight >= 0):
+            yield Problem((*path, index, "weight"), "must be zero or more")
+    if not sum(weight for weight in weights if weight > 0) > 0:
+        yield Problem(path, "needs at least one weight above zero")
+
+
+def _choice(path: Path, kind: str, node: Any) -> Iterator[Problem]:
     """`node`: a Cheapest, Fastest or Race message; `path` ends with its kind."""
     if not node.of:
         yield Problem((*path, "of"), "names nothing to choose from")
@@ -41,7 +73,7 @@ def choice_problems(path: Path, kind: str, node: Any) -> Iterator[Problem]:
             yield from _stagger((*path, "stagger"), node.stagger)
 
 
-def case_problems(path: Path, cases: policy_pb2.Cases) -> Iterator[Problem]:
+def _cases(path: Path, cases: policy_pb2.Cases) -> Iterator[Problem]:
     if not cases.of:
         yield Problem(path, "names no case")
     for index, case in enumerate(cases.of):
