@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ from admin_cli.errors import CliError, ExitCode
 API = "headgate.v1"
 # A table that goes to a pipe is not folded; rich wants a number.
 _PIPE_WIDTH = 10_000
+_NUMBER = re.compile(r"[0-9.,]{0,16}|–")
 # A list that is longer than this stands below each other.
 _LINE = 48
 
@@ -173,10 +175,14 @@ def _write_table(result: Result) -> None:
     console = Console(width=None if sys.stdout.isatty() else _PIPE_WIDTH, highlight=False)
     if result.items:
         table = Table(box=None, pad_edge=False, header_style="bold")
-        for column in result.columns:
-            table.add_column(column.rpartition(".")[2].upper(), overflow="fold")
-        for item in result.items:
-            table.add_row(*(Text(cell(_reach(item, column))) for column in result.columns))
+        rows = [[cell(_reach(item, column)) for column in result.columns] for item in result.items]
+        for column, *cells in zip(result.columns, *rows, strict=True):
+            # Where it is tight, headings break between words and texts anywhere, numbers nowhere.
+            numbers = all(_NUMBER.fullmatch(text) for text in cells)
+            header = column.rpartition(".")[2].replace("_", " ").upper()
+            table.add_column(header, overflow="fold", min_width=max(map(len, cells)) if numbers else None)
+        for row in rows:
+            table.add_row(*map(Text, row))
         console.print(table)
     elif not result.envelope:
         say("nothing found")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="What a route would do.")
 
 COLUMNS = (
-    "place", "model", "provider", "share", "reason", "expected_cost_usd", "first_token_ms", "quality",
+    "place", "model", "share", "reason", "expected_cost_usd", "first_token_ms", "quality",
     "health",
 )  # fmt: skip
 # Where nothing is said about the request: a page of text.

@@ -53,7 +53,7 @@ def test_a_table_has_the_envelope_as_its_footer_and_obeys_no_control_sequence(
     render.show(Result(RESULT.kind, RESULT.columns, RESULT.items, Output.TABLE, {"revision": 12}, ("noted",)))
     captured = capsys.readouterr()
     lines = captured.out.splitlines()
-    assert lines[0].split() == ["NAME", "DISABLED", "COST_USD"]
+    assert lines[0].split() == ["NAME", "DISABLED", "COST", "USD"]
     assert lines[1].split() == ["chat", "no", "–"]
     assert lines[-1] == "revision 12"
     assert "\x1b" not in captured.out
