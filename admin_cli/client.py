@@ -72,17 +72,19 @@ class Connection:
         return cls(parse_address(first, "HEADGATE_CONTROL_PLANE"), token, Path(ca_file) if ca_file else None)
 
 
-# Methods of another service than AdminService.
-_ROUTING = ("ExplainRoute", "ListStandings", "Replay")
+# Methods of other services than AdminService.
+_SERVICES = {
+    **dict.fromkeys(("ExplainRoute", "ListStandings", "Replay"), "RoutingService"),
+    "ShowExperiment": "ExperimentService",
+}
 
 
 def _path(method: str) -> str:
-    service = "RoutingService" if method in _ROUTING else "AdminService"
-    return f"/headgate.v1.{service}/{method}"
+    return f"/headgate.v1.{_SERVICES.get(method, 'AdminService')}/{method}"
 
 
 class AdminClient:
-    """headgate.v1's AdminService and RoutingService. Use as a context manager."""
+    """headgate.v1's services for administration. Use as a context manager."""
 
     def __init__(self, connection: Connection, *, quiet: bool = False) -> None:
         """`quiet`: somebody else shows progress."""

@@ -16,6 +16,7 @@ from admin_cli import (
     apply,
     calls,
     doctor,
+    experiment,
     history,
     key,
     planned,
@@ -71,6 +72,7 @@ def build() -> typer.Typer:
     app.add_typer(provider.app, name="provider")
     app.add_typer(token.app, name="token")
     app.add_typer(route.app, name="route")
+    app.add_typer(experiment.app, name="experiment")
     app.command("usage")(usage.usage)
     app.command("replay")(replay.replay)
     app.add_typer(calls.app, name="calls")

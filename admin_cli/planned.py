@@ -12,7 +12,6 @@ from admin_cli.errors import CliError
 _ANY = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 _GROUPS = {
-    "experiment": ("show", "promote", "stop"),
     "models": ("fit",),
     "join-token": ("create",),
     "import": ("litellm",),
@@ -25,9 +24,14 @@ def add_to(app: typer.Typer) -> None:
         _add(app, name, name)
     for name, verbs in _GROUPS.items():
         group = typer.Typer(no_args_is_help=True)
-        for verb in verbs:
-            _add(group, verb, f"{name} {verb}")
+        add_verbs(group, name, verbs)
         app.add_typer(group, name=name, help="Not supported yet.")
+
+
+def add_verbs(group: typer.Typer, name: str, verbs: tuple[str, ...]) -> None:
+    """To a group of which some verbs are built."""
+    for verb in verbs:
+        _add(group, verb, f"{name} {verb}")
 
 
 def _add(app: typer.Typer, name: str, full_name: str) -> None:

@@ -18,6 +18,7 @@ from control_plane.db.database import Database
 from control_plane.db.listen import Listener
 from control_plane.db.migrate import migrate
 from control_plane.errors import DatabaseAway
+from control_plane.experiments.service import Experiments
 from control_plane.fleet.service import Fleet
 from control_plane.keys.service import Keys
 from control_plane.maintenance import Maintenance
@@ -29,6 +30,7 @@ from control_plane.providers.service import ProviderKeys
 from control_plane.resources.apply import Applier
 from control_plane.resources.service import Resources
 from control_plane.revisions.service import Revisions
+from control_plane.rpc.experiments import ExperimentCalls
 from control_plane.rpc.fleet import FleetCalls
 from control_plane.rpc.guard import Guard
 from control_plane.rpc.health import Health
@@ -137,6 +139,7 @@ class ControlPlane:
             "TailCalls": usage.tail_calls,
             "ExplainRoute": plan.explain_route,
             "ListStandings": plan.list_standings,
+            "ShowExperiment": ExperimentCalls(database, Experiments(now)).show,
             "Replay": ReplayCalls(Replays(database, self.publisher), now).replay,
             "Watch": ConfigStreams(self.publisher, self.fleet, self.standings, self.authenticator).watch,
             "Report": UsageStreams(self.ingest, self.authenticator).report,

@@ -41,6 +41,7 @@ ACCESS: Mapping[str, str] = {
     f"{_ROUTING}ExplainRoute": VIEWER,
     f"{_ROUTING}ListStandings": VIEWER,
     f"{_ROUTING}Replay": VIEWER,
+    "/headgate.v1.ExperimentService/ShowExperiment": VIEWER,
     "/headgate.v1.ConfigService/Watch": PROXY,
     "/headgate.v1.UsageService/Report": PROXY,
     "/grpc.health.v1.Health/Check": ANYONE,

@@ -15,6 +15,7 @@ import grpc
 from grpc import StatusCode as Code
 
 from control_plane.errors import DatabaseAway, InvalidField, QueryTooLong
+from control_plane.experiments.errors import ExperimentNotFound
 from control_plane.fleet.errors import BadHello
 from control_plane.keys.errors import HashInUse
 from control_plane.minted.errors import RequestIdReused
@@ -143,5 +144,6 @@ _STATUS: dict[type[Exception], Callable[[Any], Status]] = {
     ),
     NoSuchKey: lambda e: Status(Code.NOT_FOUND, f"there is no key {e.name[:80]!r}"),
     NotCallable: lambda e: Status(Code.FAILED_PRECONDITION, f"{e.name!r} would not answer: {e.why}"),
+    ExperimentNotFound: lambda e: Status(Code.NOT_FOUND, f"there is no experiment {e.name[:80]!r}"),
     CallNotFound: lambda e: Status(Code.NOT_FOUND, f"there is no call {e.request_id}"),
 }

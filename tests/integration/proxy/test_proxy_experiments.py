@@ -253,3 +253,18 @@ def test_explain_shows_both_variants_and_their_shares(gateway: Gateway) -> None:
     shares = {candidate["model"]: candidate["share"] for candidate in item["candidates"]}
     assert set(shares) == {"old", "new"}
     assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_show_tells_of_each_variant_what_was_seen(gateway: Gateway, script: FakeProvider) -> None:
+    ids = [ask(gateway, says={"session": f"shown-{number}"}).request_id for number in range(6)]
+    for request_id in ids:
+        gateway.call(request_id)
+    done = gateway.headgate.cli("experiment", "show", "trial")
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    by_variant = {item["variant"]: item for item in document["items"]}
+    assert set(by_variant) == {"a", "b"}
+    assert sum(item["units"] for item in by_variant.values()) >= 6
+    assert document["verdicts"] == ["b: too few units yet to say anything"]
+    done = gateway.headgate.cli("experiment", "show", "nothing")
+    assert (done.returncode, "there is no experiment 'nothing'" in done.stderr) == (3, True)

@@ -5,9 +5,17 @@ from __future__ import annotations
 from control_plane.rpc.access import ACCESS, ANYONE, BOOTSTRAP, GLOBAL_ONLY
 from control_plane.rpc.server import SERVICES, method_path
 from control_plane.tokens.model import INCLUDES, ROLES
-from headgate.v1 import admin_pb2, config_pb2, policy_pb2, resources_pb2, routing_pb2, usage_pb2
+from headgate.v1 import (
+    admin_pb2,
+    config_pb2,
+    experiments_pb2,
+    policy_pb2,
+    resources_pb2,
+    routing_pb2,
+    usage_pb2,
+)
 
-FILES = (admin_pb2, config_pb2, policy_pb2, resources_pb2, routing_pb2, usage_pb2)
+FILES = (admin_pb2, config_pb2, experiments_pb2, policy_pb2, resources_pb2, routing_pb2, usage_pb2)
 
 
 def all_methods() -> set[str]:

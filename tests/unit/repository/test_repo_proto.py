@@ -77,6 +77,7 @@ def test_services_end_in_service_and_each_rpc_has_its_own_request_and_response(
     assert {s.name for s in services} == {
         "AdminService",
         "ConfigService",
+        "ExperimentService",
         "RoutingService",
         "UsageService",
     }
@@ -103,7 +104,7 @@ def test_every_rpc_and_service_says_what_it_does(
     assert silent == []
 
 
-@pytest.mark.parametrize("name", ["admin", "routing"])
+@pytest.mark.parametrize("name", ["admin", "experiments", "routing"])
 def test_admin_rpcs_name_their_role(contract: list[descriptor_pb2.FileDescriptorProto], name: str) -> None:
     (admin,) = [file for file in contract if file.name.endswith(f"/{name}.proto")]
     comments = {tuple(at.path): at.leading_comments for at in admin.source_code_info.location}

@@ -1,0 +1,1 @@
+"""What experiments came to: figures per variant, and whether a difference is real."""

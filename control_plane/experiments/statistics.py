@@ -1,0 +1,113 @@
+"""Is a difference between two variants real? Intervals that hold at every look, not at one fixed moment.
+
+Observations are clustered by unit: a metric of a variant is a ratio of sums over units (cost per call: all
+cost over all calls), and its variance is that of the units' residuals (delta method). The interval around a
+difference is an asymptotic confidence sequence: it covers the truth at all times at once, so looking every
+minute and stopping when one likes is allowed. What it needs is enough units for the variance to be known.
+
+- Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas: "Time-uniform central limit theory and asymptotic
+  confidence sequences", Annals of Statistics 52 (2024), eq. (5) and appendix on the choice of rho.
+- Deng, Knoblich, Lu: "Applying the Delta Method in Metric Analytics", KDD 2018.
+- Lindon, Malek: "Anytime-Valid Inference for Multinomial Count Data", NeurIPS 2022 (for the share of units).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+# Where the interval is tightest. It is valid everywhere; this only chooses for whom it is shortest.
+TIGHTEST_AT_UNITS = 1_000
+# Per variant, before anything is said: the variance of fewer is a guess.
+MIN_UNITS = 50
+# Strength of the belief that shares are as the weights say: a hundred units' worth.
+SHARE_PRIOR = 100.0
+# A split as uneven as this happens by chance once in a thousand experiments, looked at for ever.
+SHARE_ALARM = 0.001
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Of one metric of one variant over its units: n = observations of a unit, y = their sum."""
+
+    units: int = 0
+    n: float = 0.0
+    y: float = 0.0
+    nn: float = 0.0
+    yy: float = 0.0
+    ny: float = 0.0
+
+    @property
+    def mean(self) -> float | None:
+        """Per observation; None: there are none."""
+        return self.y / self.n if self.n else None
+
+    @property
+    def variance(self) -> float:
+        """Of the mean, times the number of units: each unit's part in it."""
+        mean = self.mean
+        if mean is None or self.units < 2:
+            return math.inf
+        per_unit = self.n / self.units
+        residuals = max(0.0, self.yy - 2 * mean * self.ny + mean * mean * self.nn)
+        return residuals / (self.units - 1) / (per_unit * per_unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A difference (other less baseline) and how far it may be off, at any time."""
+
+    difference: float
+    half_width: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        return abs(self.difference) > self.half_width
+
+
+def difference(baseline: Sums, other: Sums, alpha: float) -> Interval | None:
+    """`alpha`: the chance of ever being wrong about it. None: too few units yet."""
+    if min(baseline.units, other.units) < MIN_UNITS:
+        return None
+    before, after = baseline.mean, other.mean
+    if before is None or after is None:
+        return None
+    units = baseline.units + other.units
+    variance = units * (baseline.variance / baseline.units + other.variance / other.units)
+    return Interval(after - before, math.sqrt(variance) * width(units, alpha))
+
+
+def width(units: int, alpha: float) -> float:
+    """Half of the interval of a mean of `units` with variance 1."""
+    rho_squared = _rho_squared(alpha)
+    scaled = units * rho_squared + 1
+    return math.sqrt(2 * scaled / (units * units * rho_squared) * math.log(math.sqrt(scaled) / alpha))
+
+
+def _rho_squared(alpha: float) -> float:
+    odds = -2 * math.log(alpha)
+    return (odds + math.log(odds + 1)) / TIGHTEST_AT_UNITS
+
+
+def units_to_decide(interval: Interval, units: int) -> int | None:
+    """In all, if the difference stays what it is; None: there is none to see."""
+    if not interval.difference:
+        return None
+    return max(units, math.ceil(units * (interval.half_width / abs(interval.difference)) ** 2))
+
+
+def share_p_value(units: Sequence[int], weights: Sequence[float]) -> float:
+    """Of a split like this or a worse one at any time, if the weights were kept. 1: as expected."""
+    total = sum(weights)
+    shares = [weight / total for weight in weights]
+    if any(count and not share for count, share in zip(units, shares, strict=True)):
+        return 0.0
+    used = [(count, share) for count, share in zip(units, shares, strict=True) if share]
+    everyone = sum(count for count, _ in used)
+    # The logarithm of the Bayes factor: Dirichlet around the shares against the shares themselves.
+    log_factor = math.lgamma(SHARE_PRIOR) - math.lgamma(SHARE_PRIOR + everyone)
+    for count, share in used:
+        prior = SHARE_PRIOR * share
+        log_factor += math.lgamma(prior + count) - math.lgamma(prior) - count * math.log(share)
+    return min(1.0, math.exp(-log_factor)) if log_factor > -700 else 1.0
