@@ -27,6 +27,8 @@ COLUMNS = (
 )  # fmt: skip
 # Where nothing is said about the request: a page of text.
 TYPICAL_INPUT_TOKENS = 500
+# As long as a proxy reads it.
+MAX_USER_LENGTH = 256
 MAX_REQUEST_BYTES = 32 * 2**20
 
 
@@ -58,7 +60,7 @@ def explain(
         typer.Option(
             "--request",
             metavar="FILE",
-            help="A request body (JSON; - is stdin). It is read here and sent nowhere.",
+            help="A request body (JSON; - is stdin). It is read here; its text is sent nowhere.",
         ),
     ] = "",
     region: Annotated[
@@ -141,7 +143,7 @@ def _item(found: routing_pb2.ExplainedCandidate) -> dict[str, Any]:
 
 
 def _describe(asked: routing_pb2.ExplainRouteRequest, request: _Request) -> None:
-    """Sizes and needs; what it says stays here."""
+    """Sizes, needs and whose it is; what it says stays here."""
     from headgate.policy.estimates import Estimates
     from headgate.policy.facts import RequestFacts
 
@@ -151,6 +153,11 @@ def _describe(asked: routing_pb2.ExplainRouteRequest, request: _Request) -> None
     asked.stream = facts.stream
     asked.wants_json = facts.wants_json
     asked.needs.extend(sorted(facts.needs))
+    if not asked.user:
+        metadata = request.document.get("metadata")
+        user_id = metadata.get("user_id") if isinstance(metadata, dict) else None
+        user = request.document.get("user") or user_id
+        asked.user = user[:MAX_USER_LENGTH] if isinstance(user, str) else ""
 
 
 def _read(name: str) -> _Request:

@@ -63,11 +63,12 @@ async def race(
                 _start(running, waiting.popleft(), run)
         winner = winner or spare
     finally:
+        # Cancelled, too: then nobody has lost, and what runs is abandoned with its call.
         for task in running:
             task.cancel()
-        for attempt in list(call.attempts):
-            if attempt is not winner and not attempt.settled:
-                settlement.lost(call, attempt)
+    for attempt in list(call.attempts):
+        if attempt is not winner and not attempt.settled:
+            settlement.lost(call, attempt)
     if winner is not None:
         # The request's own figures hang on its last attempt.
         call.attempts.remove(winner)

@@ -71,12 +71,13 @@ async def relay_stream(call: Call, attempt: Attempt, settlement: Settlement, aft
     transport.write(head)
     request.response_begun = True
     client = ClientStream(request)
+    delivered = remembered(call, client)
     if stream is not None and not stream.hold_end:
         # Recorded before the client hears [DONE], so that nothing it saw complete is unrecorded.
-        exchange.on_done = lambda: _close_at_done(call, attempt, stream, settlement)
+        begun = attempt
+        exchange.on_done = lambda: _close_at_done(call, begun, stream, settlement, delivered is not None)
         if stream.done:
             exchange.on_done()
-    delivered = remembered(call, client)
     await pump(exchange, delivered or client, client)
     attempt.failure = exchange.failure
     if delivered is not None and attempt.failure is not None:
@@ -98,8 +99,12 @@ async def relay_stream(call: Call, attempt: Attempt, settlement: Settlement, aft
     return Streamed(keep_alive=keep_alive)
 
 
-def _close_at_done(call: Call, attempt: Attempt, stream: Stream, settlement: Settlement) -> None:
-    attempt.failure = stream.error  # OpenRouter says [DONE] after an error too
+def _close_at_done(
+    call: Call, attempt: Attempt, stream: Stream, settlement: Settlement, may_go_on: bool
+) -> None:
+    if stream.error is not None and may_go_on:
+        return  # OpenRouter says [DONE] after an error too; it may not be the call's last attempt
+    attempt.failure = stream.error
     settlement.close(call, 200)
 
 

@@ -108,6 +108,7 @@ class Delivered:
                 if kind == TEXT:
                     self._text.append(text)
                     self._size += len(text)
+                    self.resumable = self.resumable and not self.spoken.ends(document)
                 elif kind != FRAME:
                     self.resumable = False
                 self.spoken.delivered(document)
@@ -153,8 +154,11 @@ class Seam:
             return True
         passed: list[bytes] = []
         added = ""
+        stream = self._exchange.stream
         for event, document in events_in(data):
             if document is None:
+                if is_done(event) and stream is not None and stream.error is not None:
+                    continue  # OpenRouter says [DONE] after an error too
                 if self.joined:
                     passed.append(event)
                 elif is_done(event):
@@ -164,7 +168,7 @@ class Seam:
             if kind == ERROR:
                 continue  # the exchange knows; the client is told when nobody is left
             if self.joined:
-                if kind != FRAME:
+                if kind != FRAME or document.get("usage"):
                     passed.append(self._spoken.as_continued(document, None))
                     added += text
                 self._delivered.resumable = self._delivered.resumable and kind in (FRAME, TEXT)
@@ -173,13 +177,13 @@ class Seam:
                 if text[:common] != self._left[:common]:
                     return self._fail()
                 self._left = self._left[common:]
-                if text[common:]:
+                # Some say the last piece and that it was the last in one.
+                if text[common:] or (self.joined and self._spoken.ends(document)):
                     passed.append(self._spoken.as_continued(document, text[common:]))
                     added += text[common:]
             elif kind != FRAME:
                 return self._fail()  # it ends sooner, or does something else first
-        stream = self._exchange.stream
-        if stream is not None and stream.done:
+        if stream is not None and stream.done and stream.error is None:
             self._record()
         return self._delivered.continued(b"".join(passed), added) if passed else True
 

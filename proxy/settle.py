@@ -100,15 +100,17 @@ class Settlement:
 
     def abandon(self, call: Call) -> None:
         """The client left (or we failed): stop the provider, keep what it cost."""
-        if not call.attempts:
-            return
-        attempt = call.attempts[-1]
-        attempt.exchange.abort()
-        if not attempt.settled:
+        left = False
+        for attempt in call.attempts:  # several where they raced
+            attempt.exchange.abort()
+            if attempt.settled:
+                continue
             if attempt.failure is None:
                 attempt.failure = _failure_when_left(attempt)
-            left = attempt.failure is not None and attempt.failure.reason == usage_pb2.REASON_CLIENT_LEFT
-            self._settle(call, attempt, final=True, client_status=499 if left else 200)
+            if attempt.failure is not None and attempt.failure.reason == usage_pb2.REASON_CLIENT_LEFT:
+                left = True
+            last = attempt is call.attempts[-1]
+            self._settle(call, attempt, final=last, client_status=(499 if left else 200) if last else 0)
 
     def overhead_seconds(self, call: Call) -> float:
         return max(0.0, time.monotonic() - call.started_at - call.upstream_seconds)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
+from random import Random
 
 from control_plane.plans.model import Explained, Explanation, PlanCandidate, Question
 from control_plane.plans.tree import Trees
@@ -47,7 +48,7 @@ class Plans:
         standing.adopt(estimates, told.standings)
         metadata = {**trees.metadata(question.key), **dict(question.metadata)}
 
-        def facts(number: float) -> Facts:
+        def facts(draw: int) -> Facts:
             return StatedFacts(
                 input_tokens=question.input_tokens,
                 max_tokens=question.max_tokens,
@@ -55,7 +56,7 @@ class Plans:
                 needs=question.needs,
                 wants_json=question.wants_json,
                 route=tree.name,
-                random=lambda: number,
+                random=_chance(draw),
                 estimates=estimates,
                 task=question.task or tree.task,
                 now=self._unix_now(),
@@ -73,7 +74,7 @@ class Plans:
         drawn: dict[tuple[PlanCandidate, ...], tuple[int, Facts]] = {}
         firsts: dict[PlanCandidate, int] = {}
         for draw in range(DRAWS):
-            asked = facts((draw + 0.5) / DRAWS)
+            asked = facts(draw)
             plan = tuple(self._ordered(tree.node.plan(asked), asked, question, health))
             count, first_facts = drawn.get(plan, (0, asked))
             drawn[plan] = count + 1, first_facts
@@ -143,6 +144,13 @@ class Plans:
             quality=candidate.quality_for(asked.task),
             health=state,
         )
+
+
+def _chance(draw: int) -> Callable[[], float]:
+    """The first number of each draw is spread evenly; what a node below asks for is independent of it."""
+    first = [(draw + 0.5) / DRAWS]
+    further = Random(draw).random  # noqa: S311 - chance, the same at every asking
+    return lambda: first.pop() if first else further()
 
 
 class Health:

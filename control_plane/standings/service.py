@@ -16,10 +16,11 @@ from control_plane.errors import DatabaseAway, QueryTooLong
 from control_plane.fleet.model import Proxy
 from control_plane.standings import store
 from control_plane.standings.model import Reported
-from headgate.policy.standing import aged, merged
+from headgate.policy.standing import aged, merged, sound
 from headgate.v1 import config_pb2
 
 EVERY_SECONDS = 2.0
+MERGED_FOR = timedelta(seconds=2)
 # Older reports say nothing of now.
 KEPT = timedelta(minutes=5)
 # A report beyond this is not kept: 1,000 models are a tenth of it.
@@ -32,15 +33,17 @@ class Standings:
         self._now = now
         self._reports: dict[str, Reported] = {}
         self._dirty: dict[str, Reported] = {}
+        # By region: when its views were put together, and what that gave.
+        self._merged: dict[str, tuple[datetime, config_pb2.Standings]] = {}
 
     def reported(self, proxy: Proxy, standings: config_pb2.Standings) -> None:
         if standings.ByteSize() > MAX_REPORT_BYTES:
             return
-        report = Reported(proxy.name, proxy.region, self._now(), standings)
+        report = Reported(proxy.name, proxy.region, self._now(), sound(standings))
         self._reports[proxy.name] = self._dirty[proxy.name] = report
 
-    def reports(self) -> list[Reported]:
-        """Of all proxies that said something lately, as of now."""
+    def reports(self, region: str | None = None) -> list[Reported]:
+        """Of all proxies (of a region) that said something lately, as of now."""
         now = self._now()
         return [
             Reported(
@@ -50,15 +53,30 @@ class Standings:
                 aged(report.standings, max(0.0, (now - report.reported_at).total_seconds())),
             )
             for report in self._reports.values()
-            if report.reported_at > now - KEPT
+            if report.reported_at > now - KEPT and region in (None, report.region)
         ]
 
-    def of_region(self, region: str, besides: str = "") -> config_pb2.Standings:
-        """Several proxies' views as one; `besides`: a proxy whose own is left out."""
-        return merged(
-            report.standings
-            for report in self.reports()
-            if report.region == region and report.proxy != besides
+    def of_region(self, region: str) -> config_pb2.Standings:
+        """Several proxies' views as one. Not to be changed: made every two seconds, for all who ask.
+
+        200 views of 20 models take 30 ms; made for each of the 200 by itself they were 6 s of every 4.
+        """
+        now = self._now()
+        made = self._merged.get(region)
+        if made is None or not timedelta(0) <= now - made[0] < MERGED_FOR:
+            self._merged = {
+                name: kept
+                for name, kept in self._merged.items()
+                if timedelta(0) <= now - kept[0] < MERGED_FOR
+            }
+            made = now, merged(report.standings for report in self.reports(region))
+            self._merged[region] = made
+        return made[1]
+
+    def is_alone(self, proxy: Proxy) -> bool:
+        """Whether no other proxy of its region has said anything."""
+        return not any(
+            report.region == proxy.region and report.proxy != proxy.name for report in self._reports.values()
         )
 
     async def run(self) -> None:

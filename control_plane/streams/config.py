@@ -162,12 +162,14 @@ class ConfigStreams:
         writing: asyncio.Lock,
         proxy: Proxy,
     ) -> None:
-        """What the other proxies of its region have measured, now and then."""
+        """What its region has measured, now and then; its own is among it and no news to it."""
         while True:
             await asyncio.sleep(SHARE_SECONDS)
-            others = self._standings.of_region(proxy.region, besides=proxy.name)
-            if others.standings:
-                message = config_pb2.WatchResponse(standings=others).SerializeToString()
+            if self._standings.is_alone(proxy):
+                continue
+            region = self._standings.of_region(proxy.region)
+            if region.standings:
+                message = config_pb2.WatchResponse(standings=region).SerializeToString()
                 async with writing:
                     await context.write(message)
 

@@ -64,6 +64,10 @@ class Spoken(Protocol):
         """(kind, text): what an event is, and the text that it adds."""
         ...
 
+    def ends(self, document: dict[str, Any]) -> bool:
+        """Whether an event with text is the last one too."""
+        ...
+
     def delivered(self, document: dict[str, Any]) -> None:
         """Part of the first answer: its names are what the client knows."""
         ...
@@ -107,6 +111,9 @@ class ChatSpoken:
             return TEXT, text
         return (END if choice.get("finish_reason") else FRAME), ""
 
+    def ends(self, document: dict[str, Any]) -> bool:
+        return bool(document["choices"][0].get("finish_reason"))
+
     def delivered(self, document: dict[str, Any]) -> None:
         if not self._names:
             self._names = {name: document[name] for name in ("id", "created", "model") if name in document}
@@ -141,6 +148,9 @@ class MessagesSpoken:
         if kind in ("message_start", "ping"):
             return FRAME, ""
         return (END if kind in ("content_block_stop", "message_delta", "message_stop") else OTHER), ""
+
+    def ends(self, document: dict[str, Any]) -> bool:
+        return False
 
     def delivered(self, document: dict[str, Any]) -> None:
         pass  # only message_start has names, and that has been delivered
@@ -185,6 +195,9 @@ class ResponsesSpoken:
         if kind == "response.content_part.added":
             return (FRAME if (document.get("part") or {}).get("type") == "output_text" else OTHER), ""
         return (FRAME if kind in _FRAMES else END if kind in _ENDS else OTHER), ""
+
+    def ends(self, document: dict[str, Any]) -> bool:
+        return False
 
     def delivered(self, document: dict[str, Any]) -> None:
         sequence = document.get("sequence_number")

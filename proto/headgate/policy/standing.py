@@ -16,6 +16,11 @@ from headgate.v1 import config_pb2
 # Told at once; those measured last come first.
 MAX_STANDINGS = 1_000
 MAX_ROUTES = 50
+# Names and figures beyond these are nonsense, from whomever they come.
+MAX_NAME_LENGTH = 256
+MAX_CIRCUITS = 100
+MAX_SECONDS = 86_400.0
+MAX_OUTPUT_TOKENS = 10_000_000.0
 # What somebody else measured is taken if it is newer by this much.
 NEWER_SECONDS = 5.0
 _WORST = (
@@ -88,6 +93,57 @@ def adopt(estimates: Estimates, standings: Iterable[config_pb2.Standing]) -> Non
                     learned.cached_share = standing.cached_share
 
 
+def sound(told: config_pb2.Standings) -> config_pb2.Standings:
+    """What can be true of what a proxy said: one must not be able to mislead the arithmetic of all."""
+    kept = config_pb2.Standings()
+    for one in told.standings[:MAX_STANDINGS]:
+        if not _are_names(one.tenant, one.provider, one.upstream_model):
+            continue
+        standing = kept.standings.add(
+            tenant=one.tenant,
+            provider=one.provider,
+            upstream_model=one.upstream_model,
+            cached_share=one.cached_share if _within(1.0, one.cached_share) else 0.0,
+            circuits=[
+                circuit
+                for circuit in one.circuits[:MAX_CIRCUITS]
+                if _within(MAX_SECONDS, circuit.open_seconds) and _are_names(circuit.key)
+            ],
+            lengths=[
+                length
+                for length in one.lengths[: MAX_ROUTES + 1]
+                if _within(MAX_OUTPUT_TOKENS, length.output_tokens) and _are_names(length.route)
+            ],
+        )
+        standing.speeds.extend(
+            speed
+            for speed in one.speeds[:2]  # of streams, and of whole answers
+            if _within(
+                MAX_SECONDS,
+                speed.age_seconds,
+                speed.first_token_seconds,
+                speed.seconds_per_token,
+                speed.slow_seconds,
+            )
+        )
+    kept.resting_keys.extend(
+        rest
+        for rest in told.resting_keys[:MAX_STANDINGS]
+        if _within(MAX_SECONDS, rest.seconds)
+        and _are_names(rest.tenant, rest.provider, rest.key, rest.reason)
+    )
+    return kept
+
+
+def _are_names(*names: str) -> bool:
+    return all(len(name) <= MAX_NAME_LENGTH and name.isprintable() for name in names)
+
+
+def _within(most: float, *figures: float) -> bool:
+    """False for what is no number, too."""
+    return all(0.0 <= figure <= most for figure in figures)
+
+
 def merged(views: Iterable[config_pb2.Standings]) -> config_pb2.Standings:
     """Of each model the newest figures, of each circuit the worst state, of each key the longest rest."""
     newest: dict[CandidateKey, config_pb2.Standing] = {}
@@ -112,7 +168,7 @@ def merged(views: Iterable[config_pb2.Standings]) -> config_pb2.Standings:
             if place not in resting or rest.seconds > resting[place].seconds:
                 resting[place] = rest
     together = config_pb2.Standings(resting_keys=resting.values())
-    for key, standing in newest.items():
+    for key, standing in sorted(newest.items(), key=lambda item: _age(item[1]))[:MAX_STANDINGS]:
         tenant, provider, upstream_model = key
         together.standings.add(
             tenant=tenant,

@@ -21,6 +21,7 @@ PRICES = {"dear": {"input": 100, "output": 100}, "cheap": {"input": 0.1, "output
 IMAGE = [{"type": "image_url", "image_url": {"url": "https://example.com/a.png"}}]
 SECONDS = 30.0
 SUM = "request.task == 'sum'"
+USER = "request.user == 'u-7'"
 
 
 def manifest(base_url: str) -> dict[str, Any]:
@@ -61,7 +62,9 @@ def manifest(base_url: str) -> dict[str, Any]:
             },
             {"name": "floor", "policy": {"cheapest": {"of": ["dear", "cheap", "good"], "min_quality": 0.8}}},
             {"name": "split", "policy": {"weighted": [{"use": "dear"}, {"use": "good", "weight": 3}]}},
+            {"name": "splits", "policy": {"weighted": [{"use": "dear"}, {"use": {"route": "split"}}]}},
             {"name": "tasks", "policy": {"cases": [{"when": SUM, "use": "good"}, {"use": "dear"}]}},
+            {"name": "users", "policy": {"cases": [{"when": USER, "use": "good"}, {"use": "dear"}]}},
             {"name": "failing", "policy": {"fallback": ["broken", "good"]}, "retry": {"attempts": 1}},
             {"name": "limited", "policy": {"fallback": ["resting", "good"]}, "retry": {"attempts": 1}},
             {"name": "shared", "tenant": "*", "policy": {"fallback": ["good", "dear"]}},
@@ -126,6 +129,16 @@ def test_what_it_chooses_is_what_a_call_gets(gateway: Gateway, tmp_path: Path) -
     assert gateway.post(body).header("x-headgate-model") == "good/good"
 
 
+@pytest.mark.parametrize("said", [{"user": "u-7"}, {"metadata": {"user_id": "u-7"}}])
+def test_whose_a_request_is_is_read_from_its_body(
+    gateway: Gateway, tmp_path: Path, said: dict[str, Any]
+) -> None:
+    file = tmp_path / "request.json"
+    file.write_text(json.dumps(chat("users", **said)))
+    assert explain(gateway, "users", "--request", str(file))["chosen"] == "good"
+    assert explain(gateway, "users", "--request", str(file), "--user", "other")["chosen"] == "dear"
+
+
 def test_floors_cases_and_chances_are_told(gateway: Gateway) -> None:
     assert reasons(explain(gateway, "floor")) == {
         "good": None,
@@ -136,6 +149,11 @@ def test_floors_cases_and_chances_are_told(gateway: Gateway) -> None:
     assert reasons(explain(gateway, "tasks"))["good"] == "not_chosen"
     split = explain(gateway, "split")
     assert {one["model"]: one["share"] for one in split["candidates"]} == {"good": 0.75, "dear": 0.25}
+    splits = explain(gateway, "splits")  # one chance after the other, not the same one again
+    assert {one["model"]: one["share"] for one in splits["candidates"]} == {
+        "good": pytest.approx(0.375, abs=0.1),
+        "dear": pytest.approx(0.625, abs=0.1),
+    }
     dear = explain(gateway, "cheapest-of", "--max-cost-usd", "0.001")
     assert reasons(dear)["dear"] == "over_max_cost"
 

@@ -5,6 +5,8 @@ Every client dialect, by what the client reads; what each attempt was worth, by 
 
 from __future__ import annotations
 
+import json
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -268,3 +270,63 @@ def test_held_text_does_not_win_where_json_was_asked_for(gateway: Gateway, scrip
     script.always("second", Behaviour(text='{"a": 1}', headers_delay_seconds=0.3))
     answer = gateway.post(chat("held-race", stream=True, response_format={"type": "json_object"}))
     assert text_of("chat", answer) == '{"a": 1}'
+
+
+def said(*pieces: str, finish: str | None = None, end: bytes = b"") -> Behaviour:
+    """A stream of chunks as written here, the last with the finish reason, and then `end`."""
+    events = b""
+    for number, piece in enumerate(pieces, start=1):
+        reason = finish if number == len(pieces) else None
+        choice = {"index": 0, "delta": {"content": piece}, "finish_reason": reason}
+        events += b"data: " + json.dumps({"id": pieces[0], "choices": [choice]}).encode() + b"\n\n"
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+    return Behaviour(raw=head + events + end)
+
+
+# Until the records of the calls before are in the control plane.
+SHIPPED_SECONDS = 1.0
+DONE = b"data: [DONE]\n\n"
+ERROR_AND_DONE = b'data: {"error":{"message":"overloaded","code":502}}\n\n' + DONE
+
+
+@pytest.mark.parametrize("whole", ["six by sev", "six by seven"])
+def test_a_last_piece_that_is_also_the_finish_keeps_its_finish(
+    gateway: Gateway, script: FakeProvider, whole: str
+) -> None:
+    script.always("first", said("six ", "by sev"))
+    script.always("second", said(whole, finish="stop", end=DONE))
+    answer = ask(gateway, "chat", "resume")
+    assert text_of("chat", answer) == whole
+    finishes = [event["choices"][0]["finish_reason"] for event in answer.events() if event != "[DONE]"]
+    assert [reason for reason in finishes if reason] == ["stop"]
+    assert ends_well("chat", answer)
+
+
+def test_done_after_an_error_is_not_the_end_of_a_stream_that_goes_on(
+    gateway: Gateway, script: FakeProvider
+) -> None:
+    script.always("first", said("six "))
+    script.always("second", said("six by ", end=ERROR_AND_DONE))
+    script.always("third", said("six by seven", finish="stop", end=DONE))
+    answer = ask(gateway, "chat", "resume")
+    assert text_of("chat", answer) == "six by seven"
+    assert answer.events().count("[DONE]") == 1
+    assert [found[1] for found in outcomes(gateway, answer)] == ["error", "error", "ok"]
+
+
+def test_a_call_that_went_on_after_error_and_done_counts_once(gateway: Gateway, script: FakeProvider) -> None:
+    before = counted(gateway)
+    script.always("first", said("six ", end=ERROR_AND_DONE))
+    script.always("second", said("six by seven", finish="stop", end=DONE))
+    answer = ask(gateway, "chat", "resume")
+    assert text_of("chat", answer) == "six by seven"
+    gateway.call(answer.request_id)  # its rows are there
+    calls, attempts = counted(gateway)
+    assert (calls - before[0], attempts - before[1]) == (1, 2)
+
+
+def counted(gateway: Gateway) -> tuple[int, int]:
+    """(calls, attempts) of the route so far."""
+    time.sleep(SHIPPED_SECONDS)
+    (row,) = [row for row in gateway.headgate.usage("--by", "route") if row["route"] == "resume"] or [{}]
+    return row.get("calls", 0), row.get("attempts", 0)

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.proxy.gateway import Gateway, chat
+from tests.integration.proxy.gateway import Gateway, chat, reason
 from tests.support.fake_provider import Attempt, Behaviour, FakeProvider
 from tests.support.processes import start_headgate
 from tests.support.provider.presets import cut_before_headers, server_error
@@ -194,6 +194,11 @@ def test_a_client_that_leaves_a_race_stops_all_of_it(routing: Gateway, script: F
         script.wait_received(2)
     attempts = script.wait_done(2)
     assert all(attempt.client_left_at_seconds is not None for attempt in attempts)
+    routing.row_of(attempts[0])
+    (call,) = routing.calls(limit=1)
+    assert (call.route, call.status) == ("race", 499), "nobody has lost: the call was given up"
+    rows = routing.call(call.request_id).attempt_list
+    assert [reason(row) for row in rows] == ["client_left", "client_left"]
 
 
 # Choosing.

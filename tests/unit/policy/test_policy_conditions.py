@@ -11,8 +11,10 @@ from headgate.policy.nodes import Cases, Fixed, targets_of
 from tests.unit.proxy.asking import chat, facts
 from tests.unit.proxy.targets import target
 
-_ONES = "[" + ",".join("1" * 40) + "]"
-MANY_ROUNDS = f"{_ONES}.all(a, {_ONES}.all(b, {_ONES}.all(c, {_ONES}.all(d, a + b + c + d > 0))))"
+_ONES = "[" + ",".join("1" * 110) + "]"
+MANY_ROUNDS = f"{_ONES}.all(a, {_ONES}.all(b, a + b > 0))"
+# Each doubles what the one before has built.
+_DOUBLED = "['a']" + ".map(x, [x, x])" * 25
 
 
 def holds(source: str, asked: dict[str, Any] | None = None, **who: Any) -> bool:
@@ -66,6 +68,12 @@ def test_what_cannot_be_told_is_not_so() -> None:
         ("request.task == 'a' || " * 200 + "true", f"longer than {MAX_LENGTH}"),
         ("import os", "import"),
         (MANY_ROUNDS, "Iteration budget exceeded"),
+        (f"size({_DOUBLED}) == 1", "uses `map`"),
+        ("[request.task] . map (x, x + x) == ['']", "uses `map`"),
+        ("['a'].all(x, [[x, x]].all(y, [[y, y]].all(z, z == z)))", "deeper than 2"),
+        (r"[1].all(x, [x].all(y, [r'\)'].all(z, z != '\\)')))", "deeper than 2"),
+        ("[1].all(x, [x].all(y, // )\n[y].all(z, true)))", "deeper than 2"),
+        ("[1].all(x, [x].all(y, ['''a)b'c''', ')'].all(z, true)))", "deeper than 2"),
     ],
 )
 def test_what_is_no_condition_is_refused_in_words(source: str, said: str) -> None:
@@ -80,6 +88,19 @@ def test_one_that_goes_on_for_long_only_with_some_requests_does_not_hold_for_the
     source = f"request.task == '' || {MANY_ROUNDS}"
     assert holds(source)
     assert not holds(source, task="x")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "request.metadata.exists(k, ['a', 't'].exists(p, k.startsWith(p)))",
+        "request.metadata.all(k, k != '') && request.metadata.exists_one(k, k == 'team')",
+        "request.metadata.filter(k, k != 'x').size() == 0 || '.map(x, ((' != \"'.map(\"",
+        """'\\'(' != r'\\(' && '''it's ((''' != "(" // .map(""",
+    ],
+)
+def test_macros_side_by_side_and_brackets_in_texts_are_no_matter(source: str) -> None:
+    assert holds(source, metadata=(("team", "core"),))
 
 
 def test_the_first_case_that_holds_answers_and_the_others_do_not() -> None:

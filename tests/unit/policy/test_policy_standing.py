@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from headgate.policy.estimates import CALLS_TO_KNOW, Estimates
-from headgate.policy.standing import NEWER_SECONDS, adopt, aged, measured, merged
+from headgate.policy.standing import (
+    MAX_CIRCUITS,
+    MAX_NAME_LENGTH,
+    MAX_STANDINGS,
+    NEWER_SECONDS,
+    adopt,
+    aged,
+    measured,
+    merged,
+    sound,
+)
 from headgate.rules.money import Tokens
 from headgate.v1 import config_pb2
 from tests.unit.proxy.asking import Clock, chat, facts
@@ -91,3 +103,47 @@ def test_a_model_that_was_never_measured_says_nothing_of_speed() -> None:
     estimates = Estimates(Clock())
     adopt(estimates, [config_pb2.Standing(tenant="default", provider="openai", upstream_model="a")])
     assert first_token(estimates) is None
+
+
+@pytest.mark.parametrize("nonsense", [math.nan, math.inf, -math.inf, -1.0, 1e300])
+def test_figures_that_cannot_be_mislead_nobody(nonsense: float) -> None:
+    told_me = config_pb2.Standings()
+    tenant, provider, model = A.provider.tenant, A.provider.name, A.upstream_model
+    one = told_me.standings.add(tenant=tenant, provider=provider, upstream_model=model, cached_share=nonsense)
+    one.speeds.add(streamed=True, first_token_seconds=nonsense, measurements=9)
+    one.speeds.add(age_seconds=nonsense, measurements=9)
+    one.lengths.add(output_tokens=nonsense, answers=1_000)
+    one.circuits.add(key="k", state=config_pb2.CIRCUIT_STATE_OPEN, open_seconds=nonsense)
+    told_me.resting_keys.add(tenant=tenant, provider=provider, key="k", seconds=nonsense)
+    kept = sound(told_me)
+    assert not kept.resting_keys
+    assert not kept.standings[0].circuits
+    estimates = Estimates(Clock())
+    adopt(estimates, kept.standings)
+    assert first_token(estimates) is None
+    assert estimates.output_tokens(facts(estimates=estimates), A) == 300
+    assert estimates.cost_picousd(facts(estimates=estimates), A) is None, "unpriced, and no error"
+
+
+def test_neither_many_nor_long_names_nor_control_characters_are_taken() -> None:
+    many = config_pb2.Standings()
+    for number in range(MAX_STANDINGS + 50):
+        one = many.standings.add(tenant="t", provider=f"p{number}", upstream_model="m")
+        for circuit in range(MAX_CIRCUITS + 1 if not number else 0):
+            one.circuits.add(key=f"k{circuit}")
+    kept = sound(many)
+    assert len(kept.standings) == MAX_STANDINGS
+    assert len(kept.standings[0].circuits) == MAX_CIRCUITS
+    assert len(merged([kept, sound(config_pb2.Standings(standings=many.standings[50:]))]).standings) == 1_000
+    odd = config_pb2.Standings()
+    for name in ("x" * (MAX_NAME_LENGTH + 1), "a\x1b[2J", "a\nb"):
+        odd.standings.add(tenant="t", provider=name, upstream_model="m")
+        odd.resting_keys.add(tenant="t", provider="p", key=name, seconds=1)
+    assert sound(odd) == config_pb2.Standings()
+
+
+def test_what_is_sound_stays_as_it_is() -> None:
+    reported = told(learned(Clock(), 0.5))
+    reported.standings[0].circuits.add(key="k", state=config_pb2.CIRCUIT_STATE_OPEN, open_seconds=3)
+    reported.resting_keys.add(tenant="t", provider="p", key="k", seconds=1, reason="rate_limited")
+    assert sound(reported) == reported
