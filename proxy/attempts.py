@@ -339,7 +339,11 @@ class Attempts:
             )
         except AttemptFailed as failure:
             attempt.failure = failure
+            self._deadlines.discard(attempt.exchange)
             raise all_failed(call, [(target, failure)]) from None
+        except BaseException:
+            self._deadlines.discard(attempt.exchange)
+            raise
         return attempt
 
     def _again(self, call: Call, stale: Exchange, bridge: Bridge) -> Exchange:

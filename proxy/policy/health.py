@@ -153,7 +153,7 @@ class Health:
             circuit.adopted = True
 
     def state(self, target: Target) -> str:
-        """The worst of its keys that is not the only one: "degraded" where they differ."""
+        """Of all its keys; "degraded" where they differ."""
         now = self._clock()
         base = target.identity
         names = [key.name for key in target.provider.keys] or [""]

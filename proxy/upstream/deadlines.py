@@ -28,6 +28,8 @@ class Deadlines:
             await asyncio.sleep(TICK_SECONDS)
             now = time.monotonic()
             for exchange in [*self._open]:
+                if exchange.connecting:
+                    continue  # that has a deadline of its own, and what comes after it needs ours
                 if exchange.ended:
                     self._open.discard(exchange)
                 else:

@@ -212,6 +212,11 @@ class Exchange:
         await self.finished
 
     @property
+    def connecting(self) -> bool:
+        """Nothing carries it yet, and it has not failed either."""
+        return self.link is None and not self.ready.done()
+
+    @property
     def ended(self) -> bool:
         return self.link is None
 

@@ -207,14 +207,17 @@ class Estimates:
         )
         return cost_picousd(target.prices, tokens, int(facts.now * 1000), "", target.discount_ppm)
 
-    def seconds(self, facts: Facts, target: Candidate, by: str) -> float | None:
-        """Expected: until the first token, per token of output, or in all; None: not measured (lately)."""
+    def seconds(self, facts: Facts, target: Candidate, by: str, *, ever: bool = False) -> float | None:
+        """Expected: until the first token, per token of output, or in all; None: not measured (lately).
+
+        `ever`: what was measured long ago will do where there is nothing newer.
+        """
         key = target.identity
-        streamed = facts.stream
-        speed = self._known(key, streamed)
+        streamed = facts.stream or (by == "total" and self._streams_tell(key))
+        speed = self._known(key, streamed, ever)
         if speed is None:  # better than nothing; exploring mends it
             streamed = not streamed
-            speed = self._known(key, streamed)
+            speed = self._known(key, streamed, ever)
         if speed is None:
             return None
         if by == "throughput":
@@ -223,6 +226,17 @@ class Estimates:
             rest = speed.seconds_per_token * self.output_tokens(facts, target)
             return self._first_token(key, speed) + rest if streamed else rest
         return self._first_token(key, speed) if streamed else speed.first_token_seconds
+
+    def _streams_tell(self, key: CandidateKey) -> bool:
+        """Whether a model's streams say better how long a whole answer takes: unless they are the older news.
+
+        Of whole answers the time per token has the beginning in it, which is all of one word and little of a
+        thousand: mixed, it fits neither. Streams tell the two apart (simulated: p95 a third lower).
+        """
+        streams, wholes = self._speeds.get((key, True)), self._speeds.get((key, False))
+        if streams is None or wholes is None:
+            return streams is not None
+        return wholes.measured_at - streams.measured_at < SPEED_HALF_LIFE_SECONDS
 
     def _first_token(self, key: CandidateKey, speed: Speed) -> float:
         """As measured, or as long as those that still wait have done already."""
@@ -234,10 +248,12 @@ class Estimates:
         waited = self.clock() - next(islice(waiting.values(), middle, None))
         return waited if waited > WAITING_RATIO * usual else usual
 
-    def _known(self, key: CandidateKey, streamed: bool) -> Speed | None:
+    def _known(self, key: CandidateKey, streamed: bool, ever: bool) -> Speed | None:
         speed = self._speeds.get((key, streamed))
         if speed is None or speed.measurements < CALLS_TO_KNOW:
             return None
+        if ever:
+            return speed
         return None if self.clock() - speed.measured_at > 4 * SPEED_HALF_LIFE_SECONDS else speed
 
     def age_seconds(self, facts: Facts, target: Candidate) -> float:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from headgate.policy.estimates import Estimates
 
+# More than any model answers with; a client may write what it likes.
+MAX_TOKENS = 10_000_000
 # Bytes of JSON per token: English prose in messages is near 4.
 BYTES_PER_TOKEN = 4
 # A long run of base64 is a picture or a document, and not text.
@@ -235,8 +237,8 @@ class RequestFacts(Facts):
         document = self._asked.document
         for name in ("max_tokens", "max_completion_tokens", "max_output_tokens"):
             value = document.get(name)
-            if value.__class__ is int:
-                return int(value)
+            if value.__class__ is int and value > 0:
+                return min(int(value), MAX_TOKENS)
         return 0
 
     @property

@@ -235,3 +235,29 @@ def test_a_few_stragglers_among_many_streams_are_no_sign() -> None:
     for number in range(10, 40):
         waiting[bytes([number])] = world.clock.now
     assert world.order()[0] == "a"
+
+
+def test_a_model_that_was_measured_long_ago_is_explored_and_not_tried_anew() -> None:
+    world = World()
+    for _ in range(CALLS_TO_KNOW):
+        world.answer(A, 0.2)
+        world.answer(B, 0.3)
+    world.clock.now += 3_600
+    assert [world.order()[0] for _ in range(10)] == ["a"] * 10
+
+
+def test_a_whole_answer_takes_what_streams_say_of_its_beginning_and_its_tokens() -> None:
+    """Many one-word answers would make every token look as slow as a beginning."""
+    world = World()
+    whole = facts(WHOLE, estimates=world.estimates)
+    word, long = Tokens(10, output=2), Tokens(10, output=100)
+    for _ in range(CALLS_TO_KNOW):
+        world.estimates.answered("word", A, word, first_token_seconds=None, seconds=0.5)
+        world.estimates.answered("r", A, long, first_token_seconds=0.4, seconds=1.4)
+    expected = world.estimates.output_tokens(whole, A) * 0.01 + 0.4
+    assert world.estimates.seconds(whole, A, "total") == pytest.approx(expected)
+    world.clock.now += 600
+    world.estimates.answered("r", A, long, first_token_seconds=None, seconds=9.0)
+    slow = world.estimates.seconds(whole, A, "total")
+    assert slow is not None
+    assert slow > expected * 2
