@@ -35,6 +35,8 @@ from proxy.providers.kinds import KINDS
 P = ParamSpec("P")
 T = TypeVar("T")
 
+# Of tenants that say nothing about regions.
+ANYWHERE: frozenset[str] = frozenset()
 # (kind, tenant, name)
 EntryName = tuple[str, str, str]
 Entries = Mapping[EntryName, config_pb2.ConfigEntry]
@@ -117,12 +119,11 @@ class Compiler:
         for name, entry in entries:
             known = self._keys.get(name)
             if known is not None and known[0] is entry:
-                key, pairs = known[1], known[2]
+                # What it resolved to, and where its tenant's calls may go, belong to one snapshot.
+                key = replace(known[1], resolved={}, residency=residency.get(name[1], ANYWHERE))
+                pairs = [(sha, replace(credential, key=key)) for sha, credential in known[2]]
             else:
-                key, pairs = _guarded(name, _key, name, entry)
-            # What it resolved to, and where its tenant's calls may go, belong to one snapshot.
-            key = replace(key, resolved={}, residency=residency.get(name[1], frozenset()))
-            pairs = [(sha, replace(credential, key=key)) for sha, credential in pairs]
+                key, pairs = _guarded(name, _key, name, entry, residency.get(name[1], ANYWHERE))
             compiled[name] = (entry, key, pairs)
             for sha, credential in pairs:
                 if sha in credentials:
@@ -182,7 +183,9 @@ def _guarded(name: EntryName, build: Callable[P, T], *args: P.args, **kwargs: P.
         raise ConfigRefused("/".join(name), str(error)) from error
 
 
-def _key(name: EntryName, entry: config_pb2.ConfigEntry) -> tuple[Key, list[tuple[bytes, Credential]]]:
+def _key(
+    name: EntryName, entry: config_pb2.ConfigEntry, residency: frozenset[str]
+) -> tuple[Key, list[tuple[bytes, Credential]]]:
     spec = entry.key.spec
     key = Key(
         name=spec.name,
@@ -191,6 +194,7 @@ def _key(name: EntryName, entry: config_pb2.ConfigEntry) -> tuple[Key, list[tupl
         passthrough=tuple(_passthrough(pattern) for pattern in spec.passthrough),
         metadata=tuple(sorted(spec.metadata.items())),
         disabled=entry.disabled,
+        residency=residency,
     )
     pairs = []
     for credential in entry.key.credentials:

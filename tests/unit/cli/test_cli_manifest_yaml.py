@@ -23,13 +23,9 @@ def problem_of(text: str) -> YamlProblem:
 
 
 # YAML has no noncharacters (1.2, 5.1); a manifest that holds one is refused by line.
-texts = st.text(
-    st.characters(
-        exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff", exclude_characters="\ufffe\uffff"
-    ),
-    max_size=30,
-)
-keys = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
+plain = st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="\ufffe\uffff")
+texts = st.text(plain, max_size=30)
+keys = st.text(plain, min_size=1, max_size=12)
 numbers = st.integers(-(10**20), 10**20) | st.floats(allow_nan=False, allow_infinity=False, width=32)
 scalars = (
     texts
