@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 # `stagger: auto`, before a model was ever measured.
 DEFAULT_STAGGER_SECONDS = 1.0
 
+# A stream that says more than this is neither empty nor a refusal; to read it all would hold up other calls
+# (40 MiB: 2.9 s).
+MAX_JUDGED_BYTES = 1_000_000
+
 Run = Callable[["Target"], Awaitable["Attempt | None"]]
 
 
@@ -99,7 +103,10 @@ def is_good(call: Call, attempt: Attempt) -> bool:
     if attempt.exchange.streaming:
         if not call.route.hold_whole:
             return True
-        text, refused, called = said_in_events(call.asked.operation, attempt.exchange.held)
+        held = attempt.exchange.held
+        if len(held) > MAX_JUDGED_BYTES:
+            return True
+        text, refused, called = said_in_events(call.asked.operation, held)
     elif attempt.whole is None:
         return True
     else:
