@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 # First wait before another try at the same target; doubled each time, with full jitter on half of it.
 BACKOFF_SECONDS = 0.1
 MAX_BACKOFF_SECONDS = 2.0
+# A stream without a word for so long, and for so many times what nine of ten calls take, hangs.
+HANGS_SECONDS = 10.0
+HANGS_RATIO = 4.0
 # Longest Retry-After that a call sits out; beyond it the client is told instead.
 MAX_WAIT_SECONDS = 10.0
 
@@ -139,14 +142,32 @@ class Attempts:
             return None  # what the client is told is that its stream broke off
 
     def ended(self, attempt: Attempt) -> None:
-        """A stream that had begun has ended: well, badly, or because its client left."""
-        if attempt.end_counted or not attempt.exchange.streaming:
+        """A stream has ended: well, badly, or because its client left, having waited for it in vain."""
+        if attempt.end_counted:
+            return
+        if not attempt.exchange.streaming:
+            if self._hangs(attempt):
+                attempt.end_counted = True
+                self._health.failed(attempt.target, attempt.provider_key)
             return
         attempt.end_counted = True
         if attempt.failure is None:
             self._health.succeeded(attempt.target, attempt.provider_key)
         elif attempt.failure.against_model:
             self._health.failed(attempt.target, attempt.provider_key)
+
+    def _hangs(self, attempt: Attempt) -> bool:
+        """Its client gave up before the first token, later than any model should take for it.
+
+        Whole answers take as long as they are: of those it is not known.
+        """
+        exchange, failure = attempt.exchange, attempt.failure
+        if exchange.stream is None or not exchange.was_sent:
+            return False
+        if failure is None or failure.reason != usage_pb2.REASON_CLIENT_LEFT:
+            return False
+        usual = self._estimates.slow_seconds(attempt.target, True)
+        return time.monotonic() - attempt.started_at > max(HANGS_SECONDS, HANGS_RATIO * usual)
 
     def _in_time(self, call: Call, step: Step) -> bool:
         """Whether an answer can still come before the call's time is up, as far as one can know."""
