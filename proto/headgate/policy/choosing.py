@@ -175,7 +175,7 @@ class Race(Generic[C]):
                 rest += steps
         if len(runners) < 2:
             return [*runners, *rest]
-        return [Heat(tuple(runners), self.stagger_seconds, self.max_picousd), *rest]
+        return [Heat(tuple(runners), self.stagger_seconds), *rest]
 
     def targets(self) -> Iterator[C]:
         return itertools.chain.from_iterable(node.targets() for node in self._nodes)

@@ -29,7 +29,6 @@ class Heat(Generic[C]):
     targets: tuple[C, ...]
     # Seconds between starts; None: each starts when the one before is slower than it usually is.
     stagger_seconds: float | None = 0.0
-    max_picousd: int | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
