@@ -76,6 +76,11 @@ class Connection:
 _SERVICES = {
     **dict.fromkeys(("ExplainRoute", "ListStandings", "Replay"), "RoutingService"),
     "ShowExperiment": "ExperimentService",
+    "ExportExperiment": "ExperimentService",
+    "PromoteExperiment": "ExperimentService",
+    "StopExperiment": "ExperimentService",
+    "StartExperiment": "ExperimentService",
+    "ListTaskFit": "ExperimentService",
 }
 
 

@@ -19,6 +19,7 @@ from admin_cli import (
     experiment,
     history,
     key,
+    models,
     planned,
     programs,
     provider,
@@ -73,6 +74,7 @@ def build() -> typer.Typer:
     app.add_typer(token.app, name="token")
     app.add_typer(route.app, name="route")
     app.add_typer(experiment.app, name="experiment")
+    app.add_typer(models.app, name="models")
     app.command("usage")(usage.usage)
     app.command("replay")(replay.replay)
     app.add_typer(calls.app, name="calls")

@@ -11,7 +11,9 @@ from admin_cli.options import AnyTenantOption, UsageOutputOption
 from admin_cli.render import Result
 from headgate.rules.names import did_you_mean
 
-GROUPS = ("tenant", "key", "user", "route", "model", "provider", "task", "region", "day", "hour")
+GROUPS = (
+    *("tenant", "key", "user", "route", "model", "provider", "task", "region", "purpose", "day", "hour"),
+)
 # More rows than anybody reads; a narrower question is the answer.
 MAX_ROWS = 100_000
 

@@ -65,6 +65,11 @@ def resource_item(view: resources_pb2.ResourceView) -> dict[str, Any]:
             }
             for credential in view.state.credentials
         ]
+    if kind == "experiment":
+        decided = view.state.experiment
+        state["winner"] = decided.winner or None
+        state["evidence"] = decided.evidence or None
+        state["stopped"] = [{"variant": one.variant, "evidence": one.evidence} for one in decided.stopped]
     return {
         **item,
         "state": state,

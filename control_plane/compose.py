@@ -18,7 +18,10 @@ from control_plane.db.database import Database
 from control_plane.db.listen import Listener
 from control_plane.db.migrate import migrate
 from control_plane.errors import DatabaseAway
+from control_plane.experiments.fit import TaskFit
 from control_plane.experiments.service import Experiments
+from control_plane.experiments.spending import Spending
+from control_plane.experiments.steering import Steering
 from control_plane.fleet.service import Fleet
 from control_plane.keys.service import Keys
 from control_plane.maintenance import Maintenance
@@ -80,6 +83,10 @@ class ControlPlane:
         replica = f"{socket.gethostname()}:{os.getpid()}:{os.urandom(4).hex()}"
         self.fleet = Fleet(self.database, replica, now)
         self.standings = Standings(self.database, now)
+        self.spending = Spending(self.database, self.publisher.experiments, now)
+        self.experiments = Experiments(now)
+        self.steering = Steering(self.database, self.revisions, self.experiments, now)
+        self.task_fit = TaskFit(self.database, self.revisions, now)
         self.authenticator = Authenticator(self.database, now)
         self.ingest = Ingest(url, settings.usage_retention_days, now)
         self.tail = Tail(self.database, now)
@@ -114,6 +121,7 @@ class ControlPlane:
         usage = UsageCalls(database, self.tail, now)
         plans = Plans(self.publisher, self.standings, lambda: now().timestamp())
         plan = PlanCalls(plans, self.standings)
+        experiment = ExperimentCalls(database, self.experiments, self.steering)
         return {
             "ApplyResources": resource.apply,
             "GetResource": resource.get,
@@ -139,9 +147,16 @@ class ControlPlane:
             "TailCalls": usage.tail_calls,
             "ExplainRoute": plan.explain_route,
             "ListStandings": plan.list_standings,
-            "ShowExperiment": ExperimentCalls(database, Experiments(now)).show,
+            "ShowExperiment": experiment.show,
+            "ExportExperiment": experiment.export,
+            "PromoteExperiment": experiment.promote,
+            "StopExperiment": experiment.stop,
+            "StartExperiment": experiment.start,
+            "ListTaskFit": experiment.list_fit,
             "Replay": ReplayCalls(Replays(database, self.publisher), now).replay,
-            "Watch": ConfigStreams(self.publisher, self.fleet, self.standings, self.authenticator).watch,
+            "Watch": ConfigStreams(
+                self.publisher, self.fleet, self.standings, self.spending, self.authenticator
+            ).watch,
             "Report": UsageStreams(self.ingest, self.authenticator).report,
         }
 
@@ -194,6 +209,9 @@ class ControlPlane:
                     self.ingest.run(),
                     self.fleet.run(),
                     self.standings.run(),
+                    self.spending.run(),
+                    self.steering.run(),
+                    self.task_fit.run(),
                     self.maintenance.run(),
                 )
             ]

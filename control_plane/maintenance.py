@@ -5,9 +5,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import text
 from sqlmodel import Session
 
 from control_plane.db import locks
@@ -17,7 +16,7 @@ from control_plane.minted import store as minted_store
 from control_plane.minted.service import KEPT
 from control_plane.standings import store as standings_store
 from control_plane.standings.service import KEPT as STANDINGS_KEPT
-from control_plane.usage import partitions
+from control_plane.usage import partitions, scores
 
 log = logging.getLogger(__name__)
 
@@ -33,16 +32,13 @@ class Maintenance:
 
     def keep_up(self, session: Session) -> None:
         """One round, unless another replica is at it."""
-        connection = session.connection()
-        got = connection.execute(
-            text("SELECT pg_try_advisory_xact_lock(:id)"), {"id": locks.MAINTENANCE}
-        ).scalar_one()
-        if not got:
+        if not locks.taken(session, locks.MAINTENANCE):
             return
         now = self._now()
         made, dropped = partitions.keep_up(session, now, self._retention_days)
         minted_store.forget_before(session, now - KEPT)
         standings_store.forget_before(session, now - STANDINGS_KEPT)
+        scores.forget_before(session, now - timedelta(days=self._retention_days))
         if made or dropped:
             log.info("partitions", extra={"data": {"made": made, "dropped": dropped}})
 

@@ -247,7 +247,8 @@ class Attempts:
                     self._health.succeeded(target, key)
                 return attempt
             failures.append((target, failure))
-            rest(key, failure)
+            if not call.purpose:
+                rest(key, failure)
             if failure.against_model:
                 self._health.failed(target, key)
             if failure.reason == usage_pb2.REASON_CONTEXT_LENGTH:

@@ -10,11 +10,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headgate.policy.estimates import Estimates
 from headgate.policy.facts import Assignment, Facts, RequestFacts
 from headgate.policy.nodes import Arm, targets_of, within
+from headgate.v1 import usage_pb2
 from proxy.attempts import Attempt, Attempts
 from proxy.auth import Authenticator
 from proxy.config.model import Key, Route, Snapshot, Step
@@ -29,10 +30,16 @@ from proxy.http.responses import Raw, Streamed, error_response, json_response
 from proxy.ids import Ids
 from proxy.logs import Log
 from proxy.metrics import Metrics
+from proxy.overheard import Overheard
 from proxy.relay import left_out_text, relay_stream, whole_answer
 from proxy.settle import Settlement
 
+if TYPE_CHECKING:
+    from proxy.judging.background import Background
+
 _NOTHING_SAID = Options()
+# From here on it was not the client's fault.
+SERVER_ERROR = 500
 # How long a client is asked to wait when we cannot serve yet.
 RETRY_AFTER_SECONDS = 2
 
@@ -67,6 +74,10 @@ class Call:
     upstream_seconds: float = 0.0
     # Sum over the settled attempts; None as soon as one of them is unpriced.
     cost_picousd: int | None = 0
+    # Anything but a client's call runs in the background, and nobody waits for it.
+    purpose: usage_pb2.Purpose = usage_pb2.PURPOSE_UNSPECIFIED
+    # What the client of a judged stream was sent.
+    heard: Overheard | None = None
 
     @property
     def assignment(self) -> Assignment | None:
@@ -108,7 +119,9 @@ class Calls:
         random: Callable[[], float],
         estimates: Estimates,
         region: str,
+        background: Background,
     ) -> None:
+        self._background = background
         self._region = region
         self._estimates = estimates
         self._snapshot = snapshot
@@ -163,9 +176,16 @@ class Calls:
             if attempt.exchange.streaming:
                 response = await relay_stream(call, attempt, self._settlement, self._attempts.after_cut)
                 self._attempts.ended(call.attempts[-1])
+                if facts is not None and facts.experiment is not None:
+                    self._streamed(call)
                 return response
-            return whole_answer(call, attempt, self._settlement)
+            answer = whole_answer(call, attempt, self._settlement)
+            if facts is not None and facts.experiment is not None and attempt.whole is not None:
+                self._background.answered(call, attempt.whole.body, streamed=asked.stream)
+            return answer
         except CallError as error:
+            if call is not None and error.status >= SERVER_ERROR:
+                self._background.not_answered(call)
             return self._refused(request, request_id, call, error)
         except BaseException as error:
             # The client left, or we have a bug: whatever it is, the attempt is accounted for.
@@ -203,6 +223,14 @@ class Calls:
             request_id=request_id.hex(),
             forced_variant=said.variant,
         )
+
+    def _streamed(self, call: Call) -> None:
+        """A stream of an experiment has ended, well or badly."""
+        if call.attempts[-1].failure is not None:
+            self._background.not_answered(call)
+        else:
+            heard = call.heard.data if call.heard is not None else b""
+            self._background.answered(call, heard, streamed=True)
 
     @staticmethod
     def _estimate(asked: Asked, plan: Sequence[Step]) -> dict[str, Any] | None:

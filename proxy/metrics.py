@@ -58,6 +58,8 @@ class Metrics:
         self.inflight = 0
         # Requests that were refused before a route was known, by code.
         self.refused: dict[str, int] = {}
+        # What experiments do in the background: (what, outcome).
+        self.background: dict[tuple[str, str], int] = {}
 
     def series(self, route: str, model: str, provider: str) -> Series:
         labels = (route, model, provider)
@@ -71,11 +73,15 @@ class Metrics:
     def refuse(self, code: str) -> None:
         self.refused[code] = self.refused.get(code, 0) + 1
 
+    def in_background(self, what: str, outcome: str) -> None:
+        self.background[what, outcome] = self.background.get((what, outcome), 0) + 1
+
     def dump(self) -> dict[str, Any]:
         """As plain data, for another process to add up."""
         return {
             "inflight": self.inflight,
             "refused": self.refused,
+            "background": [[*names, count] for names, count in self.background.items()],
             "series": [[*labels, _dumped(series)] for labels, series in self._series.items()],
         }
 
@@ -95,11 +101,13 @@ def _dumped(series: Series) -> dict[str, Any]:
 
 def added_up(dumps: list[dict[str, Any]]) -> dict[str, Any]:
     """The dumps of several workers as one."""
-    total: dict[str, Any] = {"inflight": 0, "refused": {}, "series": {}}
+    total: dict[str, Any] = {"inflight": 0, "refused": {}, "background": {}, "series": {}}
     for dump in dumps:
         total["inflight"] += dump["inflight"]
         for code, count in dump["refused"].items():
             total["refused"][code] = total["refused"].get(code, 0) + count
+        for what, outcome, count in dump["background"]:
+            total["background"][what, outcome] = total["background"].get((what, outcome), 0) + count
         for route, model, provider, series in dump["series"]:
             merged = total["series"].setdefault((route, model, provider), Series())
             for status, count in series["statuses"]:
@@ -147,9 +155,14 @@ def families(total: dict[str, Any]) -> Iterator[Any]:
     refused = CounterMetricFamily("headgate_refused", "Requests refused before an attempt", labels=["code"])
     for code, count in total["refused"].items():
         refused.add_metric([code], count)
+    background = CounterMetricFamily(
+        "headgate_background", "What experiments did beside calls", labels=["what", "outcome"]
+    )
+    for names, count in total["background"].items():
+        background.add_metric(list(names), count)
     inflight = GaugeMetricFamily("headgate_inflight", "Calls under way")
     inflight.add_metric([], total["inflight"])
-    yield from (requests, attempts, tokens, cost, *histograms.values(), refused, inflight)
+    yield from (requests, attempts, tokens, cost, *histograms.values(), refused, background, inflight)
 
 
 def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:

@@ -15,6 +15,7 @@ from proxy.client_stream import ClientStream
 from proxy.dialects.sse import Stream
 from proxy.http.responses import STATUS_LINES, Raw, Streamed, speaks_anthropic
 from proxy.http.values import header_value
+from proxy.overheard import Overheard
 from proxy.receipts import document
 from proxy.resume import AfterCut, pump, remembered, resumed
 from proxy.upstream.failure import reason_text
@@ -71,6 +72,8 @@ async def relay_stream(call: Call, attempt: Attempt, settlement: Settlement, aft
     transport.write(head)
     request.response_begun = True
     client = ClientStream(request)
+    if call.facts is not None and call.facts.judged:
+        client = call.heard = Overheard(request)
     delivered = remembered(call, client)
     if stream is not None and not stream.hold_end:
         # Recorded before the client hears [DONE], so that nothing it saw complete is unrecorded.

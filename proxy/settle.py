@@ -70,6 +70,8 @@ class Settlement:
         assignment = call.assignment
         if assignment is not None:
             labels = replace(labels or Labels(), assignment=assignment, outside_variant=not call.in_variant)
+        if call.purpose:
+            labels = replace(labels or Labels(), purpose=call.purpose)
         return self._accounts.account(
             call.key, call.route, target, provider_key, asked.operation, asked.stream, labels
         )
@@ -186,6 +188,7 @@ class Settlement:
         # Whom no figures chose is measured now and then: others may be chosen by them.
         if (
             failure is None
+            and not call.purpose
             and call.asked.operation in GENERATING
             and (call.facts is not None or self._estimates.is_due(attempt.target, call.asked.stream))
         ):
@@ -197,7 +200,7 @@ class Settlement:
                 first_token_seconds=None if first is None else first - attempt.started_at,
                 seconds=now - attempt.started_at,
             )
-        if final:
+        if final and not call.purpose:
             self._receipts.add(call.request_id, call.records, call.excluded)
 
     def _count(

@@ -143,12 +143,12 @@ class Supervisor:
             elif self._pool is not None:
                 self._standings = await self._pool.share_standings()
 
-    async def _learned(self, standings: config_pb2.Standings) -> None:
-        """Other proxies of the region have measured something."""
+    async def _learned(self, told: config_pb2.WatchResponse) -> None:
+        """What other proxies have measured and spent."""
         if self._worker is not None:
-            self._worker.standing.adopt_measured(standings)
+            self._worker.learn(told)
         elif self._pool is not None:
-            await self._pool.tell_region(standings)
+            await self._pool.tell_region(told)
 
     async def _applied(self) -> None:
         """A new snapshot is served: workers get it too, and the disk in the background."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from headgate.policy.estimates import Estimates
+from headgate.v1 import config_pb2
 from proxy.attempts import Attempts
 from proxy.auth import Authenticator
 from proxy.call import Calls
@@ -22,6 +23,11 @@ from proxy.config.model import Snapshot
 from proxy.http.routes import FindReceipt, Routes
 from proxy.http.server import Server, server_tls
 from proxy.ids import Ids
+from proxy.judging.aside import Aside, Onlooker
+from proxy.judging.background import Background
+from proxy.judging.budget import Budget
+from proxy.judging.feedback import Feedback
+from proxy.judging.judging import Judging
 from proxy.logs import Log
 from proxy.metrics import Metrics
 from proxy.passthrough import PassthroughCalls
@@ -31,6 +37,7 @@ from proxy.settings import Settings
 from proxy.settle import Settlement
 from proxy.standing import Standing
 from proxy.upstream.deadlines import Deadlines
+from proxy.upstream.hooks import Hooks
 from proxy.upstream.pool import Pools
 from proxy.upstream.requests import UpstreamRequests
 from proxy.upstream.sandbox import Sandbox
@@ -39,6 +46,8 @@ from proxy.usage.record import Recorder
 from proxy.usage.spool import Spool, sync
 
 SYNC_SECONDS = 0.1
+# Of a drain: for judges that are at it when the last call has ended.
+BACKGROUND_SECONDS = 5.0
 # Certificates that changed on disk are served within this time.
 CERTIFICATE_SECONDS = 30.0
 
@@ -62,8 +71,9 @@ class Worker:
         estimates = Estimates(time.monotonic)
         health = Health(time.monotonic, random.random)
         self.standing = Standing(estimates, health, holder.current)
+        recorder = Recorder(self.spool)
         settlement = Settlement(
-            recorder=Recorder(self.spool),
+            recorder=recorder,
             accounts=self._accounts,
             spool=self.spool,
             receipts=self.receipts,
@@ -79,6 +89,26 @@ class Worker:
             health=health,
             estimates=estimates,
         )
+        self._budget = Budget()
+        aside = Aside(
+            attempts=Attempts(
+                requests=self._requests,
+                deadlines=self._deadlines,
+                settlement=settlement,
+                ids=ids,
+                random=random.random,
+                health=Onlooker(health),
+                estimates=estimates,
+            ),
+            settlement=settlement,
+            estimates=estimates,
+            budget=self._budget,
+            ids=ids,
+            random=random.random,
+        )
+        hooks = Hooks(self._pools, self._deadlines)
+        judging = Judging(aside=aside, recorder=recorder, metrics=self.metrics, hooks=hooks, ids=ids)
+        self._background = Background(judging, self.metrics, log)
         calls = Calls(
             snapshot=holder.current,
             authenticator=Authenticator(),
@@ -90,6 +120,7 @@ class Worker:
             random=random.random,
             estimates=estimates,
             region=settings.region,
+            background=self._background,
         )
         passthrough = PassthroughCalls(
             authenticate=calls.authenticate,
@@ -97,7 +128,8 @@ class Worker:
             settlement=settlement,
             metrics=self.metrics,
         )
-        self._routes = Routes(calls, passthrough, self._find_receipt, ids)
+        feedback = Feedback(calls.authenticate, recorder, ids)
+        self._routes = Routes(calls, passthrough, feedback, self._find_receipt, ids)
         self._server = Server(self._routes.handle, self._routes.check_early, self._routes.streams)
         self._listening = False
         self._tls: ssl.SSLContext | None = None
@@ -106,6 +138,13 @@ class Worker:
     def _new_snapshot(self, snapshot: Snapshot) -> None:
         self._requests.forget()
         self._accounts.forget()
+
+    def learn(self, told: config_pb2.WatchResponse) -> None:
+        """What other proxies have measured and spent."""
+        if told.HasField("standings"):
+            self.standing.adopt_measured(told.standings)
+        if told.HasField("spending"):
+            self._budget.adopt(told.spending)
 
     async def _find_receipt(self, request_id: bytes, tenant: str, key: str) -> dict[str, Any] | None:
         return await self.find_receipt(request_id, tenant, key)
@@ -132,6 +171,7 @@ class Worker:
             tasks.create_task(self._pools.prune_forever())
             tasks.create_task(self.log.flush_forever())
             tasks.create_task(self._sync_forever())
+            tasks.create_task(self._background.run())
             if self._tls is not None:
                 tasks.create_task(self._reload_certificates(self._tls))
 
@@ -168,6 +208,7 @@ class Worker:
         while self.metrics.inflight and time.monotonic() < end:
             await asyncio.sleep(0.05)
         finished = not self.metrics.inflight
+        await self._background.drain(max(0.0, min(BACKGROUND_SECONDS, end - time.monotonic())))
         self._server.abort()
         return finished
 

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlmodel import Session
 
-from control_plane.experiments import store
+from control_plane.experiments import spending, store
+from control_plane.experiments.decisions import DEFAULT_CONFIDENCE
 from control_plane.experiments.errors import ExperimentNotFound
+from control_plane.experiments.model import CHECK, PREFERENCE, Metric, Results, VariantResult
+from control_plane.experiments.state import Decided, effective
 from control_plane.experiments.statistics import (
-    SHARE_ALARM,
     Interval,
     Sums,
     difference,
+    of_zero,
+    rate_bets,
     share_p_value,
     units_to_decide,
 )
-from control_plane.experiments.store import METRICS, Arm, Question
+from control_plane.experiments.store import Arm, Question
 from control_plane.resources.model import Ref, ResourceRow
 from control_plane.resources.store import ResourceStore
 from headgate.policy.experiments import DEFAULT_UNIT
@@ -26,100 +31,188 @@ from headgate.rules.names import SHARED_TENANT
 from headgate.rules.spec import parse
 from headgate.v1 import resources_pb2
 
-CONFIDENCE = 0.95
 # Further back no query ends in time.
 MAX_WINDOW = timedelta(days=90)
+DEFAULT_SUCCESS = 0.7
+PAIRWISE = "pairwise"
 
 
 @dataclass(frozen=True, slots=True)
-class Metric:
-    """Of one variant. `versus`: its difference to the first; None: too few units yet, or the first itself."""
+class Known:
+    """An experiment as it is stored: what was declared, what was decided, what holds."""
 
-    name: str
-    mean: float | None
-    versus: Interval | None
-    # Units in all until the difference is decided, if it stays as it is.
-    decided_at_units: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class VariantResult:
-    name: str
-    share: float
-    units: int = 0
-    calls: int = 0
-    unpriced: int = 0
-    outside: int = 0
-    metrics: list[Metric] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Results:
-    experiment: str
-    unit: str
-    start: datetime
-    end: datetime
-    confidence: float
-    variants: list[VariantResult]
-    # Chance of such a split of units, if the weights were kept.
-    share_p_value: float
+    ref: Ref
+    spec: resources_pb2.Experiment
+    decided: Decided
+    updated_at: datetime
 
     @property
-    def units(self) -> int:
-        return sum(variant.units for variant in self.variants)
+    def holds(self) -> resources_pb2.Experiment:
+        return effective(self.spec, self.decided)
 
     @property
-    def shares_are_off(self) -> bool:
-        """Something keeps units out of a variant, and its figures are of others than it looks."""
-        return self.share_p_value < SHARE_ALARM
+    def pairwise(self) -> bool:
+        return self.spec.judge.mode == PAIRWISE
+
+    @property
+    def started_at(self) -> datetime:
+        """Of what is counted: figures of before a change are of another experiment."""
+        since = self.decided.since
+        return max(self.updated_at, datetime.fromisoformat(since)) if since else self.updated_at
+
+    @property
+    def decided_by(self) -> str:
+        """The figure that a winner is better by."""
+        by = self.spec.stop.by or ("quality" if self.spec.HasField("judge") else "cost_usd")
+        return PREFERENCE if by == "quality" and self.pairwise else by
+
+    @property
+    def first(self) -> str:
+        return next(variant.name for variant in self.spec.variants if not variant.shadow)
+
+    def question(self, tenant: str, start: datetime, end: datetime) -> Question:
+        spec, judge = self.spec, self.spec.judge
+        limit = spec.guardrails.error_rate
+        return Question(
+            tenant=tenant,
+            experiment=spec.name,
+            unit=spec.unit or DEFAULT_UNIT,
+            start=max(start, end - MAX_WINDOW),
+            end=end,
+            shadows=[variant.name for variant in spec.variants if variant.shadow],
+            first=self.first,
+            by_models=bool(judge.model or judge.models) and not self.pairwise,
+            judged=spec.HasField("judge") and not (self.pairwise and not judge.checks),
+            success=judge.success if judge.HasField("success") else DEFAULT_SUCCESS,
+            bets=rate_bets(limit) if limit else (),
+            limit=limit,
+        )
+
+
+def known_of(row: ResourceRow, detail: Mapping[str, object]) -> Known:
+    ref = Ref(row.kind, row.tenant, row.name)
+    return Known(ref, parse(resources_pb2.Experiment, row.spec), Decided.read(detail), row.updated_at)
 
 
 class Experiments:
     def __init__(self, now: Callable[[], datetime]) -> None:
-        self._now = now
+        self.now = now
+
+    def find(self, session: Session, tenant: str, name: str) -> Known:
+        """The tenant's own, else the shared one. Raises ExperimentNotFound."""
+        resources = ResourceStore(session)
+        refs = [Ref("experiment", owner, name) for owner in (tenant, SHARED_TENANT)]
+        rows, states = resources.get_many(refs), resources.get_states(refs)
+        for ref in refs:
+            if (row := rows.get(ref)) is not None:
+                state = states.get(ref)
+                return known_of(row, state.detail if state is not None else {})
+        raise ExperimentNotFound(name)
 
     def results(self, session: Session, tenant: str, name: str, since: datetime | None) -> Results:
         """`since` None: since the experiment was last changed. Raises ExperimentNotFound."""
-        row = self._find(session, tenant, name)
-        spec = parse(resources_pb2.Experiment, row.spec)
-        end = self._now()
-        start = max(since or row.updated_at, end - MAX_WINDOW)
-        unit = spec.unit or DEFAULT_UNIT
-        seen = {arm.variant: arm for arm in store.arms(session, Question(tenant, name, unit, start, end))}
-        weights = [v.weight if v.HasField("weight") else 1.0 for v in spec.variants]
-        arms = [seen.get(variant.name) for variant in spec.variants]
-        total = sum(weights)
+        known = self.find(session, tenant, name)
+        question = known.question(tenant, since or known.started_at, self.now())
+        return _Report(known, session, question).results()
+
+    def exported(
+        self, session: Session, tenant: str, name: str, since: datetime | None, after: UUID | None, limit: int
+    ) -> list[dict[str, object]]:
+        """Call by call. Raises ExperimentNotFound."""
+        known = self.find(session, tenant, name)
+        question = known.question(tenant, since or known.started_at, self.now())
+        return store.exported(session, question, after, limit)
+
+
+class _Report:
+    """What is read of one experiment, put together."""
+
+    def __init__(self, known: Known, session: Session, question: Question) -> None:
+        self._known = known
+        self._session = session
+        self._question = question
+        self._arms = {arm.variant: arm for arm in store.arms(session, question)}
+        self._preferences = store.preferences(session, question) if known.pairwise else {}
+        self._checks = store.checks(session, question) if known.spec.judge.checks else {}
         # Of one metric, all variants and all looks together are wrong once in twenty.
-        alpha = (1 - CONFIDENCE) / max(1, len(arms) - 1)
+        self._alpha = (1 - DEFAULT_CONFIDENCE) / max(1, len(known.spec.variants) - 1)
+
+    def results(self) -> Results:
+        known, question = self._known, self._question
+        shown = [variant for variant in known.holds.variants if not variant.shadow]
+        weights = {v.name: v.weight if v.HasField("weight") else 1.0 for v in shown}
+        total = sum(weights.values())
+        stopped = {one.variant: one.evidence for one in known.decided.stopped}
         variants = [
-            _variant(spec.variants[index].name, weights[index] / total, arm, arms[0], alpha, index == 0)
-            for index, arm in enumerate(arms)
+            self._variant(
+                spec.name,
+                weights.get(spec.name, 0.0) / total,
+                is_shadow=spec.shadow,
+                stopped=stopped.get(spec.name, ""),
+            )
+            for spec in known.spec.variants
         ]
-        p_value = share_p_value([variant.units for variant in variants], weights)
-        return Results(name, unit, start, end, CONFIDENCE, variants, p_value)
-
-    @staticmethod
-    def _find(session: Session, tenant: str, name: str) -> ResourceRow:
-        rows = ResourceStore(session).get_many(
-            [Ref("experiment", owner, name) for owner in (tenant, SHARED_TENANT)]
+        several = len({*known.spec.judge.models, known.spec.judge.model} - {""}) > 1
+        split = [v for v in known.spec.variants if not v.shadow]
+        units = [self._arms[v.name].units if v.name in self._arms else 0 for v in split]
+        declared = [v.weight if v.HasField("weight") else 1.0 for v in split]
+        # What was decided meanwhile changes the shares, and is no alarm.
+        as_declared = not known.decided.stopped and not known.decided.is_over
+        return Results(
+            experiment=known.spec.name,
+            unit=question.unit,
+            start=question.start,
+            end=question.end,
+            confidence=DEFAULT_CONFIDENCE,
+            variants=variants,
+            share_p_value=share_p_value(units, declared) if as_declared else 1.0,
+            decided=known.decided,
+            agreement=store.agreement(self._session, question) if several else None,
+            spent=tuple(spending.of_experiment(self._session, question)),
+            by=known.decided_by,
         )
-        for owner in (tenant, SHARED_TENANT):
-            if (row := rows.get(Ref("experiment", owner, name))) is not None:
-                return row
-        raise ExperimentNotFound(name)
+
+    def _variant(self, name: str, share: float, *, is_shadow: bool, stopped: str) -> VariantResult:
+        arm = self._arms.get(name)
+        if arm is None:
+            return VariantResult(name, share, is_shadow, stopped)
+        is_first = name == self._question.first
+        first = self._arms.get(self._question.first)
+        metrics = [
+            self._metric(metric, sums, _of(first, metric), is_first=is_first)
+            for metric, sums in arm.metrics.items()
+            if sums.units or metric in ("error_rate", "cost_usd", "latency_ms", "first_token_ms")
+        ]
+        liked = self._preferences.get(name)
+        if liked is not None:
+            versus = of_zero(liked, self._alpha)
+            metrics.insert(0, Metric(PREFERENCE, liked.mean, versus, _needed(versus, liked.units)))
+        for check, by_variant in self._checks.items():
+            sums = by_variant.get(name, Sums())
+            base = by_variant.get(self._question.first, Sums())
+            metrics.append(self._metric(f"{CHECK}{check}", sums, base, is_first=is_first))
+        return VariantResult(
+            name,
+            share,
+            is_shadow,
+            stopped,
+            arm.units,
+            arm.calls,
+            arm.unpriced,
+            arm.outside,
+            arm.judged,
+            arm.unscored,
+            metrics,
+        )
+
+    def _metric(self, name: str, sums: Sums, first: Sums, *, is_first: bool) -> Metric:
+        versus = None if is_first else difference(first, sums, self._alpha)
+        return Metric(name, sums.mean, versus, _needed(versus, first.units + sums.units))
 
 
-def _variant(
-    name: str, share: float, arm: Arm | None, baseline: Arm | None, alpha: float, is_baseline: bool
-) -> VariantResult:
-    if arm is None:
-        return VariantResult(name, share)
-    metrics = []
-    for metric in METRICS:
-        sums = arm.metrics[metric]
-        before = baseline.metrics[metric] if baseline is not None and not is_baseline else Sums()
-        versus = difference(before, sums, alpha) if not is_baseline else None
-        units = before.units + sums.units
-        needed = units_to_decide(versus, units) if versus is not None else None
-        metrics.append(Metric(metric, sums.mean, versus, needed))
-    return VariantResult(name, share, arm.units, arm.calls, arm.unpriced, arm.outside, metrics)
+def _of(arm: Arm | None, metric: str) -> Sums:
+    return arm.metrics[metric] if arm is not None else Sums()
+
+
+def _needed(versus: Interval | None, units: int) -> int | None:
+    return units_to_decide(versus, units) if versus is not None else None

@@ -15,12 +15,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 # Where the interval is tightest. It is valid everywhere; this only chooses for whom it is shortest.
 TIGHTEST_AT_UNITS = 1_000
 # Per variant, before anything is said: the variance of fewer is a guess.
 MIN_UNITS = 50
+# Rates that are betted on.
+BETS = 15
 # Strength of the belief that shares are as the weights say: a hundred units' worth.
 SHARE_PRIOR = 100.0
 # A split as uneven as this happens by chance once in a thousand experiments, looked at for ever.
@@ -42,6 +44,15 @@ class Sums:
     def mean(self) -> float | None:
         """Per observation; None: there are none."""
         return self.y / self.n if self.n else None
+
+    @property
+    def opposite(self) -> Sums:
+        """The same observations, each with its sign changed."""
+        return replace(self, y=-self.y, ny=-self.ny)
+
+    def scaled(self, factor: float) -> Sums:
+        """The same observations, each times `factor`."""
+        return replace(self, y=self.y * factor, yy=self.yy * factor * factor, ny=self.ny * factor)
 
     @property
     def variance(self) -> float:
@@ -78,6 +89,14 @@ def difference(baseline: Sums, other: Sums, alpha: float) -> Interval | None:
     return Interval(after - before, math.sqrt(variance) * width(units, alpha))
 
 
+def of_zero(sums: Sums, alpha: float) -> Interval | None:
+    """How far a mean is from zero: of what is a difference already, one observation at a time."""
+    mean = sums.mean
+    if mean is None or sums.units < MIN_UNITS:
+        return None
+    return Interval(mean, math.sqrt(sums.variance) * width(sums.units, alpha))
+
+
 def width(units: int, alpha: float) -> float:
     """Half of the interval of a mean of `units` with variance 1."""
     rho_squared = _rho_squared(alpha)
@@ -95,6 +114,24 @@ def units_to_decide(interval: Interval, units: int) -> int | None:
     if not interval.difference:
         return None
     return max(units, math.ceil(units * (interval.half_width / abs(interval.difference)) ** 2))
+
+
+def rate_bets(limit: float) -> list[float]:
+    """Stakes against "the rate of an event is at most `limit`", for `log_wealths` of all of which the mean is
+    taken: mixed over rates above the limit, evenly in their odds.
+
+    Waudby-Smith, Ramdas: "Estimating means of bounded random variables by betting", JRSS B 86 (2024).
+    """
+    rates = [limit + (1 - limit) * step / (BETS + 1) for step in range(1, BETS + 1)]
+    return [(rate - limit) / (limit * (1 - limit)) for rate in rates]
+
+
+def evidence_above(log_wealths: Sequence[float]) -> float:
+    """By how much the stakes have grown; above 1 / alpha the limit is exceeded, or chance less than alpha."""
+    highest = max(log_wealths)
+    if highest > 700:
+        return math.inf
+    return math.fsum(math.exp(one) for one in log_wealths) / len(log_wealths)
 
 
 def share_p_value(units: Sequence[int], weights: Sequence[float]) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from headgate.policy.candidate import surely
 from headgate.rules.money import Price
 
 
@@ -28,6 +29,7 @@ class PlanCandidate:
     capabilities: frozenset[str] | None
     context_window: int
     quality: tuple[tuple[str, float], ...]
+    fit: tuple[tuple[str, tuple[float, float]], ...] = ()
     selective: bool = True
 
     @property
@@ -35,8 +37,11 @@ class PlanCandidate:
         return self.provider.tenant, self.provider.name, self.upstream_model
 
     def quality_for(self, task: str) -> float | None:
-        known = dict(self.quality)
-        return known.get(task, known.get("default"))
+        return surely(self.quality, self.fit, task)
+
+    def may_be_worth(self, task: str, quality: float) -> bool:
+        bounds = dict(self.fit).get(task)
+        return bounds is not None and bounds[1] >= quality
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ def _entry(
         entry.model.spec.CopyFrom(spec)
         entry.model.prices.CopyFrom(model_prices(spec, provider, 0))
         entry.model.context_window = model_window(spec, provider)
+        if before is not None:
+            entry.model.fit.extend(before.model.fit)
     return entry
 
 

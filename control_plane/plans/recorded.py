@@ -72,7 +72,7 @@ def count(session: Session, window: Window) -> int:
     row = session.connection().execute(
         text(
             "SELECT coalesce(sum(attempts), 0) FROM usage_hour WHERE tenant = :tenant "
-            "AND hour >= date_trunc('hour', CAST(:start AS timestamptz)) AND hour < :end"
+            "AND purpose = 0 AND hour >= date_trunc('hour', CAST(:start AS timestamptz)) AND hour < :end"
         ),
         {"tenant": window.tenant, "start": window.start, "end": window.end},
     )
@@ -81,7 +81,7 @@ def count(session: Session, window: Window) -> int:
 
 def page(session: Session, window: Window, after: tuple[datetime, UUID] | None) -> list[Recorded]:
     """The next attempts in the order of (time, id); fewer than PAGE: the last."""
-    where = "tenant = :tenant AND time >= :start AND time < :end"
+    where = "tenant = :tenant AND purpose = 0 AND time >= :start AND time < :end"
     parameters: dict[str, Any] = {
         "tenant": window.tenant,
         "start": window.start if after is None else after[0],

@@ -146,4 +146,5 @@ def _candidate(entry: config_pb2.ConfigEntry, provider: PlanProvider) -> PlanCan
         capabilities=frozenset(spec.capabilities) if spec.capabilities else None,
         context_window=entry.model.context_window or spec.context_window,
         quality=tuple(sorted(spec.quality.items())),
+        fit=tuple((fit.task, (fit.lower, fit.upper)) for fit in entry.model.fit),
     )

@@ -97,6 +97,8 @@ class Applier:
             differs = (*differences(before or {}, one.rendered), *secret_changes)
             if (state := states.get(one.ref)) and state.disabled:
                 overrides = (f"disabled: {state.reason}", *overrides)
+            if one.ref.kind == "experiment" and state is not None and state.detail.get("winner"):
+                overrides = (f"won by {state.detail['winner']}", *overrides)
             if before is None:
                 kind = ChangeType.CREATED
             else:

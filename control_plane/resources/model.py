@@ -6,6 +6,7 @@ everything; outside, a tenant has no tenant.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -47,6 +48,8 @@ class ResourceStateRow(SQLModel, table=True):
     reason: str
     actor: str
     updated_at: datetime = Field(sa_type=DateTime(timezone=True))
+    # By kind: what was decided of an experiment, what was judged of a model.
+    detail: dict[str, Any] = Field(default_factory=dict, sa_type=JSONB)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -128,6 +131,7 @@ class State:
     disabled_reason: str = ""
     provider_keys: tuple[ProviderKeyInfo, ...] = ()
     credentials: tuple[CredentialInfo, ...] = ()
+    detail: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

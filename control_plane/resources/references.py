@@ -36,6 +36,10 @@ def refers_to(spec: Message) -> Iterator[tuple[Path, str, str]]:
         for index, variant in enumerate(spec.variants):
             for reference in references(variant.use, ("variants", index, "use")):
                 yield reference.path, reference.kind, reference.name
+        if spec.judge.model:
+            yield ("judge", "model"), "model", spec.judge.model
+        for index, name in enumerate(spec.judge.models):
+            yield ("judge", "models", index), "model", name
 
 
 def resolve(names: Collection[Ref], kind: str, tenant: str, name: str) -> Ref | None:

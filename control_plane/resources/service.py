@@ -128,6 +128,7 @@ def _with_state(session: Session, rows: Sequence[ResourceRow]) -> list[Stored]:
                     state.reason if state else "",
                     providers.shown(sealed[owner]) if ref.kind == "provider" else (),
                     keys.shown(credentials[owner]) if ref.kind == "key" else (),
+                    state.detail if state else {},
                 ),
             )
         )

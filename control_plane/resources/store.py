@@ -109,17 +109,20 @@ class ResourceStore:
         return {Ref(row.kind, row.tenant, row.name): row for row in rows}
 
     def set_disabled(self, ref: Ref, disabled: bool, reason: str, actor: str, now: datetime) -> None:
-        row = ResourceStateRow(
-            tenant=ref.tenant,
-            kind=ref.kind,
-            name=ref.name,
-            disabled=disabled,
-            reason=reason,
-            actor=actor,
-            updated_at=now,
-        )
-        self._session.merge(row)
-        self._session.flush()
+        self._write_state(ref, actor, now, disabled=disabled, reason=reason)
+
+    def set_detail(self, ref: Ref, detail: dict[str, Any], actor: str, now: datetime) -> None:
+        self._write_state(ref, actor, now, detail=detail)
+
+    def _write_state(self, ref: Ref, actor: str, now: datetime, **changed: Any) -> None:
+        """What is not among `changed` stays."""
+        row = {"tenant": ref.tenant, "kind": ref.kind, "name": ref.name, "disabled": False, "reason": ""}
+        row |= {"detail": {}, "actor": actor, "updated_at": now, **changed}
+        changed |= {"actor": actor, "updated_at": now}
+        statement = insert(ResourceStateRow).values(row)
+        statement = statement.on_conflict_do_update(index_elements=["tenant", "kind", "name"], set_=changed)
+        self._session.execute(statement)
+        self._session.expire_all()
 
     def forget_state(self, ref: Ref) -> None:
         here = (

@@ -5,6 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+from control_plane.resources.validate_judge import (
+    guardrail_problems,
+    judge_problems,
+    money_problems,
+    stop_problems,
+)
 from control_plane.resources.validate_policy import policy_problems, weight_problems
 from headgate.policy.experiments import METADATA, UNITS
 from headgate.rules.errors import Path, Problem
@@ -23,8 +29,10 @@ PARAMETERS: dict[str, tuple[float, float]] = {
 
 
 def experiment_problems(spec: resources_pb2.Experiment) -> Iterator[Problem]:
-    if len(spec.variants) < 2:
-        yield Problem(("variants",), "needs at least two: one is no comparison")
+    if len(spec.variants) < 2 and not spec.HasField("judge"):
+        yield Problem(("variants",), "needs at least two, or a judge: one is no comparison")
+    elif not any(not variant.shadow for variant in spec.variants):
+        yield Problem(("variants",), "needs one that is no shadow: somebody has to answer")
     elif len(spec.variants) > MAX_VARIANTS:
         yield Problem(("variants",), f"has {len(spec.variants)}, more than {MAX_VARIANTS}")
     unit = spec.unit
@@ -46,8 +54,42 @@ def experiment_problems(spec: resources_pb2.Experiment) -> Iterator[Problem]:
         if len(variant.system) > MAX_SYSTEM_CHARACTERS:
             yield Problem((*path, "system"), f"is longer than {MAX_SYSTEM_CHARACTERS} characters")
         yield from _parameters((*path, "parameters"), variant)
-    weights = [variant.weight if variant.HasField("weight") else 1.0 for variant in spec.variants]
-    yield from weight_problems(("variants",), weights)
+        yield from _shadow(path, variant)
+    weights = [
+        0.0 if variant.shadow else variant.weight if variant.HasField("weight") else 1.0
+        for variant in spec.variants
+    ]
+    if any(not variant.shadow for variant in spec.variants):
+        yield from weight_problems(("variants",), weights)
+    if spec.HasField("judge"):
+        yield from judge_problems(("judge",), spec.judge, len(spec.variants))
+    if spec.HasField("stop"):
+        yield from stop_problems(("stop",), spec)
+    if spec.HasField("guardrails"):
+        yield from guardrail_problems(("guardrails",), spec.guardrails)
+    yield from _namespace(spec)
+
+
+def _shadow(path: Path, variant: resources_pb2.Variant) -> Iterator[Problem]:
+    if variant.shadow and variant.HasField("weight"):
+        yield Problem((*path, "weight"), "a shadow gets no traffic; `sample` is its share of copies")
+    if not variant.shadow and variant.HasField("sample"):
+        yield Problem((*path, "sample"), "is for shadows; a variant has a `weight`")
+    if not variant.shadow and variant.max_usd_per_day:
+        yield Problem((*path, "max_usd_per_day"), "is for shadows")
+    if variant.HasField("sample") and not 0 < variant.sample <= 1:
+        yield Problem((*path, "sample"), "must be more than 0 and at most 1")
+    yield from money_problems((*path, "max_usd_per_day"), variant.max_usd_per_day)
+
+
+def _namespace(spec: resources_pb2.Experiment) -> Iterator[Problem]:
+    if spec.namespace and not is_name(spec.namespace):
+        yield Problem(("namespace",), name_problem(spec.namespace) or "")
+    if spec.HasField("share"):
+        if not spec.namespace:
+            yield Problem(("share",), "is a share of a `namespace`, and there is none")
+        elif not (math.isfinite(spec.share) and spec.share >= 0):
+            yield Problem(("share",), "must be a number of at least 0")
 
 
 def _parameters(path: Path, variant: resources_pb2.Variant) -> Iterator[Problem]:

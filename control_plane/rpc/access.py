@@ -14,6 +14,7 @@ ANYONE, BOOTSTRAP = "anyone", "bootstrap"
 
 _ADMIN = "/headgate.v1.AdminService/"
 _ROUTING = "/headgate.v1.RoutingService/"
+_EXPERIMENT = "/headgate.v1.ExperimentService/"
 
 ACCESS: Mapping[str, str] = {
     f"{_ADMIN}ApplyResources": EDITOR,
@@ -41,7 +42,12 @@ ACCESS: Mapping[str, str] = {
     f"{_ROUTING}ExplainRoute": VIEWER,
     f"{_ROUTING}ListStandings": VIEWER,
     f"{_ROUTING}Replay": VIEWER,
-    "/headgate.v1.ExperimentService/ShowExperiment": VIEWER,
+    f"{_EXPERIMENT}ShowExperiment": VIEWER,
+    f"{_EXPERIMENT}ExportExperiment": VIEWER,
+    f"{_EXPERIMENT}PromoteExperiment": EDITOR,
+    f"{_EXPERIMENT}StopExperiment": EDITOR,
+    f"{_EXPERIMENT}StartExperiment": EDITOR,
+    f"{_EXPERIMENT}ListTaskFit": VIEWER,
     "/headgate.v1.ConfigService/Watch": PROXY,
     "/headgate.v1.UsageService/Report": PROXY,
     "/grpc.health.v1.Health/Check": ANYONE,

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from control_plane.errors import InvalidField
+from control_plane.experiments.state import Decided
 from control_plane.resources.model import Applied, Change, ChangeType, Ref, State, Stored, make_ref
 from control_plane.revisions.model import Version
 from control_plane.tokens.model import Principal
@@ -67,11 +68,11 @@ def resource_view(stored: Stored) -> resources_pb2.ResourceView:
     view = resources_pb2.ResourceView(source=stored.source, revision=stored.revision)
     getattr(view.resource, stored.ref.kind).CopyFrom(parse(SPEC_TYPES[stored.ref.kind], stored.spec))
     set_time(view.updated_at, stored.updated_at)
-    _fill_state(view.state, stored.state)
+    _fill_state(view.state, stored.ref.kind, stored.state)
     return view
 
 
-def _fill_state(message: resources_pb2.ResourceState, state: State) -> None:
+def _fill_state(message: resources_pb2.ResourceState, kind: str, state: State) -> None:
     message.SetInParent()
     message.disabled = state.disabled
     message.disabled_reason = state.disabled_reason
@@ -82,6 +83,16 @@ def _fill_state(message: resources_pb2.ResourceState, state: State) -> None:
         set_time(added.created_at, credential.created_at)
         set_time(added.expires_at, credential.expires_at)
         set_time(added.revoked_at, credential.revoked_at)
+    if kind == "experiment" and state.detail:
+        decided_message(message.experiment, Decided.read(state.detail))
+
+
+def decided_message(message: resources_pb2.ExperimentState, decided: Decided) -> None:
+    message.winner, message.evidence, message.would_win = decided.winner, decided.evidence, decided.would_win
+    set_time(message.decided_at, datetime.fromisoformat(decided.decided_at) if decided.decided_at else None)
+    for one in decided.stopped:
+        added = message.stopped.add(variant=one.variant, evidence=one.evidence)
+        set_time(added.stopped_at, datetime.fromisoformat(one.stopped_at))
 
 
 def applied_message(applied: Applied, with_secrets: bool) -> admin_pb2.ApplyResourcesResponse:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from control_plane.experiments.fit import fit_messages
+from control_plane.experiments.state import Decided, effective
 from control_plane.resources.model import Ref
 from control_plane.resources.references import refers_to
 from control_plane.secrets.errors import CannotOpen, SecretsSealed
@@ -77,6 +79,7 @@ class Builder:
                 model_prices(model, _provider_of(model, tenant, sources), source.revision)
             )
             message.model.context_window = model_window(model, _provider_of(model, tenant, sources))
+            message.model.fit.extend(fit_messages(source.detail))
             needs = [(kind, tenant, name) for _, kind, name in refers_to(model)]
         elif source.ref.kind == "route":
             route = parse(resources_pb2.Route, source.spec)
@@ -84,6 +87,7 @@ class Builder:
             needs = sorted({(kind, tenant, name) for _, kind, name in refers_to(route)})
         elif source.ref.kind == "experiment":
             experiment = parse(resources_pb2.Experiment, source.spec)
+            experiment = effective(experiment, Decided.read(source.detail))
             message.experiment.CopyFrom(experiment)
             needs = sorted({(kind, tenant, name) for _, kind, name in refers_to(experiment)})
         else:

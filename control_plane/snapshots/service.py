@@ -21,7 +21,7 @@ from control_plane.revisions.service import Revisions
 from control_plane.secrets.vault import Vault
 from control_plane.snapshots.builder import Builder, Built
 from control_plane.snapshots.errors import Inconsistent, NoSnapshot
-from control_plane.snapshots.model import Snapshot
+from control_plane.snapshots.model import Entry, Snapshot
 from control_plane.snapshots.store import load
 from control_plane.waiting import wait_at_most
 from headgate.rules.errors import SpecError
@@ -62,6 +62,11 @@ class Publisher:
         if self._built is None:
             raise NoSnapshot(self._problem)
         return self._built.snapshot
+
+    def experiments(self) -> list[Entry]:
+        """Those that are published."""
+        entries = self._built.snapshot.entries if self._built else {}
+        return [entry for name, entry in entries.items() if name.kind == "experiment"]
 
     def kept(self, version: Version) -> Snapshot | None:
         return self._kept.get(version)

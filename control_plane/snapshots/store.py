@@ -36,6 +36,8 @@ class Source:
     spec: dict[str, Any]
     revision: int
     disabled: bool
+    # What verbs and decisions wrote about it.
+    detail: Mapping[str, Any]
     sealed: tuple[ProviderKeyRow, ...]
     credentials: tuple[CredentialHash, ...]
 
@@ -93,6 +95,7 @@ def _sources(
                 row.spec,
                 row.revision,
                 state is not None and state.disabled,
+                state.detail if state is not None else {},
                 tuple(key for key in keys.values() if key.sealed is not None),
                 tuple(CredentialHash(c.sha256, c.public_id, c.expires_at) for c in hashes),
             )

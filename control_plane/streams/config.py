@@ -12,6 +12,7 @@ from contextlib import suppress
 
 import grpc
 
+from control_plane.experiments.spending import Spending
 from control_plane.fleet.errors import BadHello
 from control_plane.fleet.model import NOTHING, Proxy
 from control_plane.fleet.service import Fleet, hello_problem
@@ -38,8 +39,14 @@ class _StreamOver(Exception):
 
 class ConfigStreams:
     def __init__(
-        self, publisher: Publisher, fleet: Fleet, standings: Standings, authenticator: Authenticator
+        self,
+        publisher: Publisher,
+        fleet: Fleet,
+        standings: Standings,
+        spending: Spending,
+        authenticator: Authenticator,
     ) -> None:
+        self._spending = spending
         self._standings = standings
         self._publisher = publisher
         self._fleet = fleet
@@ -162,16 +169,19 @@ class ConfigStreams:
         writing: asyncio.Lock,
         proxy: Proxy,
     ) -> None:
-        """What its region has measured, now and then; its own is among it and no news to it."""
+        """What its region has measured and all have spent, now and then; its own is among it."""
         while True:
             await asyncio.sleep(SHARE_SECONDS)
-            if self._standings.is_alone(proxy):
-                continue
-            region = self._standings.of_region(proxy.region)
-            if region.standings:
-                message = config_pb2.WatchResponse(standings=region).SerializeToString()
+            message = config_pb2.WatchResponse()
+            if not self._standings.is_alone(proxy):
+                region = self._standings.of_region(proxy.region)
+                if region.standings:
+                    message.standings.CopyFrom(region)
+            if self._spending.today.spent:
+                message.spending.CopyFrom(self._spending.today)
+            if message.ByteSize():
                 async with writing:
-                    await context.write(message)
+                    await context.write(message.SerializeToString())
 
     def _note_staleness(self, snapshot: Snapshot, session: WatchSession, proxy: Proxy) -> None:
         if session.served is None or session.served < snapshot.version:

@@ -75,10 +75,13 @@ class UsageStreams:
             if not request.HasField("batch"):
                 continue
             batch = request.batch
-            if len(batch.records) > MAX_BATCH_RECORDS or batch.ByteSize() > MAX_BATCH_BYTES:
+            if (
+                len(batch.records) + len(batch.scores) > MAX_BATCH_RECORDS
+                or batch.ByteSize() > MAX_BATCH_BYTES
+            ):
                 limit = f"at most {MAX_BATCH_RECORDS} records and {MAX_BATCH_BYTES} bytes a batch"
                 raise _Ended(BatchTooLarge(limit))
-            future = await self._ingest.submit(Batch(proxy, list(batch.records)))
+            future = await self._ingest.submit(Batch(proxy, list(batch.records), list(batch.scores)))
             await pending.put((batch.sequence, future))
         await pending.put(None)
 

@@ -30,7 +30,7 @@ _COLUMNS = ", ".join(
     for field in fields(Attempt)
 )
 # Outcome 6 is UNKNOWN: the proxy died meanwhile.
-_CLOSES = "(final OR outcome = 6)"
+_CLOSES = "((final OR outcome = 6) AND purpose = 0)"
 
 
 @dataclass(frozen=True, slots=True)

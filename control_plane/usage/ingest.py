@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 import psycopg
 
 from control_plane.errors import DatabaseAway
-from control_plane.usage import sql, store
+from control_plane.usage import scores, sql, store
 from control_plane.usage.errors import Poison
 from control_plane.usage.model import Batch, Outcome, Quarantined
 from control_plane.usage.records import content_hash, line_of
@@ -70,6 +70,7 @@ class Ingest:
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(MAX_WAITING_BATCHES)
         self._notified = 0.0
         self.records_total = 0
+        self.scores_total = 0
         self.quarantined_total = 0
         self.transactions_total = 0
 
@@ -127,12 +128,31 @@ class Ingest:
         outcomes = {id(one): Outcome() for one in taken}
         prepared, bad = await self._prepare(taken)
         bad += await self._merge(connection, prepared, outcomes)
+        bad += await self._write_scores(connection, taken)
         if bad:
             await self._set_aside(connection, bad, outcomes)
         for one in taken:
             self.records_total += len(one.batch.records)
             if not one.done.done():
                 one.done.set_result(outcomes[id(one)])
+
+    async def _write_scores(self, connection: store.Connection, taken: list[_Waiting]) -> list[_Bad]:
+        """Those that can be read are committed; the others are returned."""
+        rows: list[scores.Row] = []
+        bad: list[_Bad] = []
+        oldest_ms, now_ms = self._bounds()
+        for one in taken:
+            for raw in one.batch.scores:
+                try:
+                    rows.append(scores.row_of(raw, one.batch.proxy, oldest_ms, now_ms))
+                except Poison as error:
+                    aside = Quarantined(one.batch.proxy, content_hash(raw), None, error.why, raw)
+                    bad.append((one, aside))
+        if rows:
+            async with connection.transaction():
+                await store.write_scores(connection, rows)
+            self.scores_total += len(rows)
+        return bad
 
     async def _set_aside(
         self, connection: store.Connection, bad: list[_Bad], outcomes: dict[int, Outcome]
@@ -147,10 +167,13 @@ class Ingest:
             )
         self.quarantined_total += len(bad)
 
-    async def _prepare(self, taken: list[_Waiting]) -> tuple[list[_Prepared], list[_Bad]]:
+    def _bounds(self) -> tuple[int, int]:
+        """(oldest, now) in Unix milliseconds."""
         now = self._now()
-        now_ms = int(now.timestamp() * 1000)
-        oldest_ms = int((now - self._retention).timestamp() * 1000)
+        return int((now - self._retention).timestamp() * 1000), int(now.timestamp() * 1000)
+
+    async def _prepare(self, taken: list[_Waiting]) -> tuple[list[_Prepared], list[_Bad]]:
+        oldest_ms, now_ms = self._bounds()
         prepared: list[_Prepared] = []
         bad: list[_Bad] = []
         for one in taken:

@@ -13,6 +13,7 @@ class Batch:
 
     proxy: str
     records: list[bytes]
+    scores: list[bytes] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from control_plane.usage import sql
 from control_plane.usage.histogram import percentile
 from control_plane.usage.model import UsageRow
 
-ROLLED = ("tenant", "key", "route", "model", "provider", "task", "region")
+ROLLED = ("tenant", "key", "route", "model", "provider", "task", "region", "purpose")
 TIMES = ("hour", "day")
 MAX_GROUPING = 8
 MAX_WINDOW = timedelta(days=3_660)
@@ -100,11 +100,17 @@ def _hour_at_or_after(time: datetime) -> datetime:
     return hour if hour == time else hour + HOUR
 
 
+# By the names in usage.proto.
+_PURPOSE = "(ARRAY['call', 'judge', 'shadow'])[purpose + 1]"
+
+
 def _dimensions(question: Question, time: str) -> list[str]:
     """SQL for each grouping, as text, named g0, g1 …"""
     found = []
     for index, name in enumerate(question.by):
-        if name in ROLLED:
+        if name == "purpose":
+            expression = _PURPOSE
+        elif name in ROLLED:
             expression = name
         elif name == "user":
             expression = "user_name"
@@ -137,11 +143,12 @@ def _where(question: Question, window: str) -> str:
 
 def _from_records(question: Question) -> str:
     columns = [*_dimensions(question, "time"), sql.SUMS]
+    is_call = sql.IS_CALL
     columns += [
-        "percentile_cont(0.5) WITHIN GROUP (ORDER BY request_latency_ms) FILTER (WHERE final) AS p50",
-        "percentile_cont(0.95) WITHIN GROUP (ORDER BY request_latency_ms) FILTER (WHERE final) AS p95",
+        f"percentile_cont(0.5) WITHIN GROUP (ORDER BY request_latency_ms) FILTER (WHERE {is_call}) AS p50",
+        f"percentile_cont(0.95) WITHIN GROUP (ORDER BY request_latency_ms) FILTER (WHERE {is_call}) AS p95",
         f"percentile_cont(0.5) WITHIN GROUP (ORDER BY {sql.FIRST_TOKEN_MS}) "
-        "FILTER (WHERE final AND first_token_ms IS NOT NULL) AS first_token_p50",
+        f"FILTER (WHERE {is_call} AND first_token_ms IS NOT NULL) AS first_token_p50",
     ]
     where = _where(question, "time >= :start AND time < :end")
     return f"SELECT {', '.join(columns)} FROM usage_record WHERE {where} {_tail(question)}"  # noqa: S608

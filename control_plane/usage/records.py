@@ -29,14 +29,15 @@ MAX_AHEAD_MS = 7 * 86_400_000
 STAGING_COLUMNS: Final = (
     "ordinal", "ms", "id", "request_id", "content_hash", "attempt_number", "outcome", "reason", "status",
     "client_status", "cache", "stream", "final", "estimated", "variant_by_request", "outside_variant",
-    "started_ms", "latency_ms", "first_token_ms", "request_latency_ms", "input_tokens", "cache_read_tokens",
+    "purpose", "started_ms", "latency_ms", "first_token_ms", "request_latency_ms", "input_tokens",
+    "cache_read_tokens",
     "cache_write_5m_tokens", "cache_write_1h_tokens", "audio_input_tokens", "output_tokens",
     "reasoning_tokens", "audio_output_tokens", "cost_picousd", "metadata", "tenant", "key", "route",
     "model", "provider", "upstream_model", "provider_key", "region", "user_name", "session", "task",
     "operation", "upstream_request_id", "price_version", "service_tier", "experiment", "variant", "proxy",
 )  # fmt: skip
 
-_LINE = "%d\t%d\t%s\t%s\t%s" + "\t%d" * 6 + "\t%s" * 5 + "\t%d\t%d\t%s" + "\t%d" * 9 + "\t%s\t%s\t%s\n"
+_LINE = "%d\t%d\t%s\t%s\t%s" + "\t%d" * 6 + "\t%s" * 5 + "\t%d" * 3 + "\t%s" + "\t%d" * 9 + "\t%s\t%s\t%s\n"
 _TEXTS = 18
 _ESCAPES = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r", "\0": None})
 
@@ -78,7 +79,8 @@ def line_of(raw: bytes, digest: str, proxy: str, ordinal: int, oldest_ms: int, n
         ordinal, ms, r.id.hex(), r.request_id.hex(), digest, *small,
         "t" if r.stream else "f", "t" if r.final else "f", "t" if estimated else "f",
         "t" if r.variant_by_request else "f", "t" if r.outside_variant else "f",
-        r.started_ms, r.latency_ms, r.first_token_ms if r.HasField("first_token_ms") else "\\N",
+        min(max(r.purpose, 0), MAX_INT16), r.started_ms, r.latency_ms,
+        r.first_token_ms if r.HasField("first_token_ms") else "\\N",
         r.request_latency_ms, *counts, cost, _metadata(r) if r.metadata else "\\N", _texts(r, proxy),
     )  # fmt: skip
 

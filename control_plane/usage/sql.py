@@ -16,7 +16,7 @@ CREATE TEMP TABLE IF NOT EXISTS staging (
   ordinal integer, ms bigint, id uuid, request_id uuid, content_hash uuid, attempt_number integer,
   outcome smallint, reason smallint, status integer, client_status integer, cache smallint,
   stream boolean, final boolean, estimated boolean, variant_by_request boolean,
-  outside_variant boolean, started_ms bigint, latency_ms bigint,
+  outside_variant boolean, purpose smallint, started_ms bigint, latency_ms bigint,
   first_token_ms bigint, request_latency_ms bigint, input_tokens bigint, cache_read_tokens bigint,
   cache_write_5m_tokens bigint, cache_write_1h_tokens bigint, audio_input_tokens bigint,
   output_tokens bigint, reasoning_tokens bigint, audio_output_tokens bigint, cost_picousd bigint,
@@ -33,21 +33,23 @@ _RECORD_COLUMNS = tuple(name for name in STAGING_COLUMNS if name not in ("ordina
 # The record's time, from its id. The same milliseconds always give the same timestamp.
 _TIME = "to_timestamp(ms::float8 / 1000)"
 
-# What a request was: counted on its final attempt. An error is a status of 400 or more, or an
+# A client's request: counted on its final attempt, and not what was made beside it in the background.
+# An error is a status of 400 or more, or an
 # answer that was not complete (outcome 1 is OK).
+IS_CALL = "(final AND purpose = 0)"
 IS_ERROR = "(final AND (client_status >= 400 OR outcome <> 1))"
 # As the client saw it: the first token of the attempt that answered, from the request's start.
 FIRST_TOKEN_MS = "(started_ms + first_token_ms)"  # noqa: S105 - no password
 
 LATENCY_BUCKETS = f"""hist_of(array_agg(width_bucket(request_latency_ms::float8, {bounds_sql()}))
-    FILTER (WHERE final))"""
+    FILTER (WHERE {IS_CALL}))"""
 FIRST_TOKEN_BUCKETS = f"""hist_of(array_agg(width_bucket({FIRST_TOKEN_MS}::float8, {bounds_sql()}))
-    FILTER (WHERE final AND first_token_ms IS NOT NULL))"""
+    FILTER (WHERE {IS_CALL} AND first_token_ms IS NOT NULL))"""
 
 SUMS = f"""
-    count(*) FILTER (WHERE final) AS calls,
+    count(*) FILTER (WHERE {IS_CALL}) AS calls,
     count(*) AS attempts,
-    count(*) FILTER (WHERE {IS_ERROR}) AS errors,
+    count(*) FILTER (WHERE {IS_ERROR} AND purpose = 0) AS errors,
     sum(input_tokens)::bigint AS input_tokens,
     sum(cache_read_tokens)::bigint AS cache_read_tokens,
     sum(cache_write_5m_tokens + cache_write_1h_tokens)::bigint AS cache_write_tokens,
@@ -56,7 +58,7 @@ SUMS = f"""
     sum(cost_picousd::numeric) AS cost_picousd,
     count(*) FILTER (WHERE cost_picousd IS NULL) AS unpriced_attempts"""
 
-ROLLUP_KEY = "hour, tenant, key, route, model, provider, task, region"
+ROLLUP_KEY = "hour, tenant, key, route, model, provider, task, region, purpose"
 _ADDED = (
     "calls",
     "attempts",
@@ -74,11 +76,12 @@ WITH fresh AS (
   INSERT INTO usage_record (time, {", ".join(_RECORD_COLUMNS)})
   SELECT {_TIME}, {", ".join(_RECORD_COLUMNS)} FROM staging ORDER BY ms, id, ordinal
   ON CONFLICT (time, id) DO NOTHING
-  RETURNING time, tenant, key, route, model, provider, task, region, final, client_status, outcome,
+  RETURNING time, tenant, key, route, model, provider, task, region, purpose, final, client_status, outcome,
     request_latency_ms, started_ms, first_token_ms, input_tokens, cache_read_tokens,
     cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, cost_picousd
 ), sums AS (
-  SELECT date_trunc('hour', time, 'UTC') AS hour, tenant, key, route, model, provider, task, region, {SUMS},
+  SELECT date_trunc('hour', time, 'UTC') AS hour, tenant, key, route, model, provider, task, region,
+    purpose, {SUMS},
     coalesce({LATENCY_BUCKETS}, '{{}}') AS latency_histogram,
     coalesce({FIRST_TOKEN_BUCKETS}, '{{}}') AS first_token_histogram
   FROM fresh GROUP BY {ROLLUP_KEY}

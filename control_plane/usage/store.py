@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import psycopg
 
 from control_plane.db.database import CONNECTION_OPTIONS
-from control_plane.usage import sql
+from control_plane.usage import scores, sql
 from control_plane.usage.model import Quarantined
 from headgate.rules.credentials import Secret
 
@@ -69,6 +69,11 @@ async def merge(connection: Connection, lines: Sequence[str]) -> Merged:
         inserted,
         [Standing(int(r[0]), str(r[1]), bool(r[2]), bool(r[3])) for r in rows],  # type: ignore[call-overload]
     )
+
+
+async def write_scores(connection: Connection, rows: Sequence[scores.Row]) -> None:
+    """Inside a transaction."""
+    await connection.cursor().executemany(scores.INSERT, scores.in_order(rows))
 
 
 async def quarantine(connection: Connection, records: Sequence[Quarantined]) -> None:

@@ -234,6 +234,7 @@ def _target(
         max_output_tokens=spec.max_output_tokens,
         context_window=entry.model.context_window or spec.context_window,
         quality=tuple(sorted(spec.quality.items())),
+        fit=tuple((fit.task, (fit.lower, fit.upper)) for fit in entry.model.fit),
     )
 
 

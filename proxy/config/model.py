@@ -13,6 +13,7 @@ from typing import TypeAlias
 import orjson
 
 from headgate.policy import nodes
+from headgate.policy.candidate import surely
 from headgate.policy.nodes import Node, fixed_plan
 from headgate.rules.credentials import Secret
 from headgate.rules.money import Price
@@ -88,6 +89,8 @@ class Target:
     context_window: int = 0
     # Prior belief by task; "default" for the others.
     quality: tuple[tuple[str, float], ...] = ()
+    # What was judged: by task, the quality that it surely has, and the one that it has at most.
+    fit: tuple[tuple[str, tuple[float, float]], ...] = ()
 
     @property
     def label(self) -> str:
@@ -122,9 +125,12 @@ class Target:
         object.__setattr__(self, "header", line.encode("latin-1"))
 
     def quality_for(self, task: str) -> float | None:
-        """How good it is believed to be, 0 to 1; None: nobody said."""
-        known = dict(self.quality)
-        return known.get(task, known.get("default"))
+        """See Candidate."""
+        return surely(self.quality, self.fit, task)
+
+    def may_be_worth(self, task: str, quality: float) -> bool:
+        bounds = dict(self.fit).get(task)
+        return bounds is not None and bounds[1] >= quality
 
     def can(self, capability: str) -> bool | None:
         """What the manifest says about it; None if it says nothing about capabilities."""

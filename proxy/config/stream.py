@@ -39,7 +39,7 @@ class ConfigStream:
         *,
         status: Status,
         applied: Callable[[], Awaitable[None]],
-        learned: Callable[[config_pb2.Standings], Awaitable[None]],
+        learned: Callable[[config_pb2.WatchResponse], Awaitable[None]],
         random: Callable[[], float],
     ) -> None:
         self._settings = settings
@@ -90,8 +90,8 @@ class ConfigStream:
             if not call.done():  # a refused call has (empty) initial metadata too
                 self.connected, self.lost_at = True, None
             async for response in call:
-                if response.HasField("standings"):
-                    await self._learned(response.standings)
+                if response.HasField("standings") or response.HasField("spending"):
+                    await self._learned(response)
                 if response.HasField("update"):
                     await self._take(response.update, outgoing)
         finally:

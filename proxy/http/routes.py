@@ -9,10 +9,11 @@ from urllib.parse import unquote
 from proxy.call import Calls
 from proxy.config.model import Key, Snapshot
 from proxy.config.resolve import callable_names, resolve
-from proxy.errors import CallError, not_supported_yet
+from proxy.errors import CallError
 from proxy.http.request import Request
 from proxy.http.responses import Raw, Streamed, error_response, json_response, speaks_anthropic
 from proxy.ids import Ids
+from proxy.judging.feedback import Feedback
 from proxy.passthrough import PREFIX, PassthroughCalls
 
 OPERATIONS = {
@@ -32,8 +33,7 @@ OPERATIONS = {
     "/v1/audio/transcriptions": "audio.transcriptions",
     "/v1/audio/translations": "audio.translations",
 }
-# Part of the interface, not built yet.
-_PLANNED = ("/headgate/v1/feedback",)
+_FEEDBACK = "/headgate/v1/feedback"
 _STORED = "/v1/responses/"
 _RECEIPTS = "/headgate/v1/receipts/"
 _MODELS = "/v1/models"
@@ -44,8 +44,14 @@ FindReceipt = Callable[[bytes, str, str], Awaitable[dict[str, Any] | None]]
 
 class Routes:
     def __init__(
-        self, calls: Calls, passthrough: PassthroughCalls, find_receipt: FindReceipt, ids: Ids
+        self,
+        calls: Calls,
+        passthrough: PassthroughCalls,
+        feedback: Feedback,
+        find_receipt: FindReceipt,
+        ids: Ids,
     ) -> None:
+        self._feedback = feedback
         self._calls = calls
         self._passthrough = passthrough
         self._find_receipt = find_receipt
@@ -111,9 +117,10 @@ class Routes:
                 "Answers are stored at a provider, not here: a proxy does not know at which. A key with "
                 "'passthrough' reaches them below /providers/NAME/.",
             )
-        if path.startswith(_PLANNED):
-            self._calls.authenticate(request)
-            raise not_supported_yet(f"{request.method} {path[:100]}")
+        if path == _FEEDBACK:
+            if request.method != "POST":
+                raise _method_not_allowed(request, "POST")
+            return self._feedback.take(request, request_id)
         raise CallError(404, "not_found", f"There is nothing at {path[:200]!r}.")
 
     async def _receipt(self, text: str, key: Key, request_id: str) -> Raw:

@@ -34,7 +34,7 @@ class Operation(enum.IntEnum):
     READY = 6
     # To the worker: what the others have learned (Standings); answered with what it learned itself.
     STANDINGS = 7
-    # To the worker: what other proxies of the region have measured.
+    # To the worker: what other proxies have measured and spent (WatchResponse).
     REGION = 8
 
 

@@ -174,9 +174,9 @@ class WorkerPool:
         await asyncio.gather(*map(ask, members))
         return merged(member.told for member in members)
 
-    async def tell_region(self, standings: config_pb2.Standings) -> None:
-        """What other proxies of the region have measured."""
-        payload = standings.SerializeToString()
+    async def tell_region(self, told: config_pb2.WatchResponse) -> None:
+        """What other proxies have measured and spent."""
+        payload = told.SerializeToString()
         for member in [*self._members]:
             try:
                 await member.link.tell(Operation.REGION, payload)

@@ -73,7 +73,7 @@ class WorkerProcess:
             self._worker.standing.adopt(config_pb2.Standings.FromString(payload))
             return self._worker.standing.told().SerializeToString()
         elif operation == Operation.REGION and self._worker is not None:
-            self._worker.standing.adopt_measured(config_pb2.Standings.FromString(payload))
+            self._worker.learn(config_pb2.WatchResponse.FromString(payload))
         elif operation == Operation.DRAIN:
             self._draining.set()
         return b""

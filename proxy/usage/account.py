@@ -33,6 +33,7 @@ class Labels:
     # Which variant of an experiment it got, and whether this attempt is none of that variant's.
     assignment: Assignment | None = None
     outside_variant: bool = False
+    purpose: usage_pb2.Purpose = usage_pb2.PURPOSE_UNSPECIFIED
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -103,6 +104,7 @@ class Accounts:
             metadata=dict(key.metadata + labels.metadata),
             price_version=target.price_version,
             cache=usage_pb2.CACHE_RESULT_OFF,
+            purpose=labels.purpose,
             **_of_experiment(labels),
         ).SerializeToString()
         said = {"tenant": key.tenant, "key": key.name, "route": route.name, "model": target.label}

@@ -7,7 +7,7 @@ final is the intent plus what the attempt was worth.
 from __future__ import annotations
 
 from headgate.v1 import usage_pb2
-from proxy.usage.spool import FINAL, INTENT, Spool
+from proxy.usage.spool import FINAL, INTENT, SCORE, Spool
 
 # `id` (field 1) and `request_id` (field 2): tag and length of 16 bytes.
 _ID_TAG = b"\x0a\x10"
@@ -31,6 +31,10 @@ class Recorder:
     def final(self, payload: bytes) -> None:
         """Raises SpoolFull."""
         self._append(FINAL, payload)
+
+    def score(self, payload: bytes) -> None:
+        """A serialised ScoreRecord. Raises SpoolFull."""
+        self._append(SCORE, payload)
 
 
 def unknown_from(intent: bytes) -> bytes:

@@ -39,8 +39,10 @@ class _Batch:
     sequence: int
     parts: list[tuple[SpoolReader, list[SpooledRecord]]]
 
-    def payloads(self) -> list[bytes]:
-        return [record.payload for _, records in self.parts for record in records]
+    def payloads(self, *, scores: bool) -> list[bytes]:
+        return [
+            record.payload for _, records in self.parts for record in records if record.is_score is scores
+        ]
 
 
 @dataclass(slots=True)
@@ -212,5 +214,9 @@ class Shipper:
 
 def _request(batch: _Batch) -> usage_pb2.ReportRequest:
     return usage_pb2.ReportRequest(
-        batch=usage_pb2.UsageBatch(sequence=batch.sequence, records=batch.payloads())
+        batch=usage_pb2.UsageBatch(
+            sequence=batch.sequence,
+            records=batch.payloads(scores=False),
+            scores=batch.payloads(scores=True),
+        )
     )

@@ -29,13 +29,15 @@ INTENT = 1
 FINAL = 2
 # An intent whose final went with a later segment; written by the reader over the intent.
 STRUCK = 3
+# What was said of an answer; complete in itself.
+SCORE = 4
 
 # Share of the bound at which the alarm is raised. Calls are refused when half a segment is left.
 ALARM_SHARE = 0.80
 
 _LENGTH_BYTES = 4
 _HEAD_BYTES = FRAME_HEAD.size
-KIND_CRC = {kind: zlib.crc32(bytes((kind,))) for kind in (INTENT, FINAL, STRUCK)}
+KIND_CRC = {kind: zlib.crc32(bytes((kind,))) for kind in (INTENT, FINAL, STRUCK, SCORE)}
 _pack_head = FRAME_HEAD.pack
 
 

@@ -21,6 +21,7 @@ from proxy.usage.spool import (
     FRAME_HEAD,
     INTENT,
     KIND_CRC,
+    SCORE,
     SEGMENT_HEAD,
     STRUCK,
     segment_head,
@@ -32,7 +33,7 @@ _BLOCK_BYTES = 256 * 2**10
 # A UUIDv7 at the front of every payload: field 1, length 16.
 _ID = slice(2, 18)
 # Kind, then the beginning of a payload: where a frame may begin again after damage.
-_FRAME_SIGN = re.compile(rb"[\x01-\x03]\x0a\x10", re.DOTALL)
+_FRAME_SIGN = re.compile(rb"[\x01-\x04]\x0a\x10", re.DOTALL)
 _BEFORE_KIND = 8
 _CRC_OFFSET = 4
 
@@ -64,10 +65,11 @@ class _Segment:
 
 @dataclass(slots=True)
 class SpooledRecord:
-    """A final record, and where its acknowledgement counts."""
+    """A final record or a score, and where its acknowledgement counts."""
 
     payload: bytes
     segment: int
+    is_score: bool = False
 
 
 class SpoolReader:
@@ -238,6 +240,9 @@ class SpoolReader:
                         break
             segment.unacked += 1
             self._waiting.append(SpooledRecord(payload, segment.number))
+        elif kind == SCORE:
+            segment.unacked += 1
+            self._waiting.append(SpooledRecord(payload, segment.number, is_score=True))
 
     def _set_aside(self, segment: _Segment, damaged: bytes) -> bool:
         """False if the disk is full: then it stays where it is, and is tried again."""

@@ -58,8 +58,23 @@ class Candidate(Protocol):
         ...
 
     def quality_for(self, task: str) -> float | None:
-        """How good it is believed to be, 0 to 1; None: nobody said."""
+        """How good it surely is, 0 to 1: by what was judged, else as declared. None: nobody knows."""
+        ...
+
+    def may_be_worth(self, task: str, quality: float) -> bool:
+        """Whether it was judged at this task, and may still turn out to be that good."""
         ...
 
 
 C = TypeVar("C", bound=Candidate, covariant=True)
+
+
+def surely(
+    prior: Sequence[tuple[str, float]], fit: Sequence[tuple[str, tuple[float, float]]], task: str
+) -> float | None:
+    """The lower bound of what was judged; where nothing was, what was declared for the task or `default`."""
+    judged = dict(fit).get(task)
+    if judged is not None:
+        return judged[0]
+    known = dict(prior)
+    return known.get(task, known.get("default"))

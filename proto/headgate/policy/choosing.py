@@ -18,6 +18,12 @@ STALE_SECONDS = 5.0
 EXPLORE_SHARE = 0.02
 # A model of which nothing is known gets one call in this time: if it is dead or hangs, not all go there.
 TRY_SECONDS = 1.0
+# Of the calls whose answers are judged anyhow: how many go to a model of which it is open whether it is
+# good enough.
+EXPLORE_UNDECIDED_SHARE = 0.1
+# Nobody has judged it at this task, and nobody said beforehand how good it is.
+NO_EVIDENCE = "no_evidence_yet"
+QUALITY_TOO_LOW = "quality_too_low"
 
 
 class Cheapest(Generic[C]):
@@ -34,6 +40,7 @@ class Cheapest(Generic[C]):
 
     def plan(self, facts: Facts) -> Sequence[Step[C]]:
         priced: list[tuple[float, int, Sequence[Step[C]]]] = []
+        undecided: list[tuple[float, int, Sequence[Step[C]]]] = []
         for position, node in enumerate(self._nodes):
             steps = node.plan(facts)
             if not steps:
@@ -41,12 +48,18 @@ class Cheapest(Generic[C]):
             target = first_target(steps)
             cost = facts.estimates.cost_picousd(facts, target)
             reason = self._exclusion(target, facts, cost)
-            if reason:
-                facts.excluded.append((target.model, reason))
-                continue
             # Unpriced ones come last: nobody knows that they are cheap.
-            priced.append((math.inf if cost is None else cost, position, steps))
+            entry = (math.inf if cost is None else cost, position, steps)
+            if not reason:
+                priced.append(entry)
+                continue
+            facts.excluded.append((target.model, reason))
+            if reason == QUALITY_TOO_LOW and target.may_be_worth(facts.task, self.min_quality or 0.0):
+                undecided.append(entry)
         priced.sort(key=lambda item: item[:2])
+        if undecided and facts.judged and facts.random() < EXPLORE_UNDECIDED_SHARE:
+            # Its answer is judged, so that more is known of it next time.
+            priced.insert(0, min(undecided, key=lambda item: item[:2]))
         return [step for _, _, steps in priced for step in steps]
 
     def _exclusion(self, target: Candidate, facts: Facts, cost: int | None) -> str:
@@ -58,9 +71,9 @@ class Cheapest(Generic[C]):
         if self.min_quality is not None:
             quality = target.quality_for(facts.task)
             if quality is None:
-                return "quality_unknown"
+                return NO_EVIDENCE
             if quality < self.min_quality:
-                return "quality_too_low"
+                return QUALITY_TOO_LOW
         return ""
 
     def targets(self) -> Iterator[C]:

@@ -12,17 +12,20 @@ from typing import Any, Generic, TypeVar
 from headgate.policy.candidate import C
 from headgate.policy.choosing import Cheapest, Fastest, Race
 from headgate.policy.conditions import Condition
-from headgate.policy.experiments import Experiment, Variant
+from headgate.policy.experiments import Experiment, Judge, Shadow, Variant
 from headgate.policy.nodes import Barred, Cases, Fixed, Node, Weighted, fallback
 from headgate.rules.money import PICO_PER_USD, Price
 from headgate.rules.names import SHARED_TENANT
 from headgate.rules.units import parse_duration_ns
-from headgate.v1 import config_pb2, policy_pb2
+from headgate.v1 import config_pb2, policy_pb2, resources_pb2
 
 # Routes that refer to routes: deeper is a cycle, which the control plane refuses.
 MAX_ROUTE_DEPTH = 20
 DEFAULT_WIDTH = 2
 AUTO = "auto"
+PAIRWISE = "pairwise"
+# Share of the calls of an experiment that are judged.
+DEFAULT_SAMPLE = 0.1
 T = TypeVar("T")
 
 
@@ -109,18 +112,63 @@ class PolicyCompiler(Generic[C]):
             if entry is not None:
                 if entry.disabled:
                     return Barred(name, "experiment_disabled")
-                variants = [
-                    Variant(
-                        name=variant.name,
-                        node=self.node(variant.use, (*routes, place)),
-                        weight=variant.weight if variant.HasField("weight") else 1.0,
-                        system=variant.system,
-                        parameters=tuple(sorted(variant.parameters.items())),
-                    )
-                    for variant in entry.experiment.variants
-                ]
-                return Experiment(tenant, name, entry.experiment.unit, variants)
+                return self._made_experiment(tenant, entry.experiment, (*routes, place))
         raise ValueError(f"experiment {name!r} is not in this config")
+
+    def _made_experiment(
+        self, tenant: str, spec: resources_pb2.Experiment, routes: tuple[str, ...]
+    ) -> Experiment[C]:
+        """Variants and shadows of whoever asks; experiments of a namespace are those of its own tenant."""
+        seen = [self._variant(variant, routes) for variant in spec.variants if not variant.shadow]
+        shadows = [
+            Shadow(
+                self._variant(variant, routes),
+                variant.sample if variant.HasField("sample") else 1.0,
+                _picousd(variant.max_usd_per_day),
+            )
+            for variant in spec.variants
+            if variant.shadow
+        ]
+        shares = [
+            (name, other.experiment.share if other.experiment.HasField("share") else 1.0)
+            for (kind, owner, name), other in self._entries.items()
+            if kind == "experiment" and owner == tenant and not other.disabled
+            if spec.namespace and other.experiment.namespace == spec.namespace
+        ]
+        judge = self._judge(spec.judge) if spec.HasField("judge") else None
+        return Experiment(
+            tenant,
+            spec.name,
+            spec.unit,
+            seen,
+            shadows=shadows,
+            judge=judge,
+            namespace=spec.namespace,
+            shares=sorted(shares),
+        )
+
+    def _variant(self, spec: resources_pb2.Variant, routes: tuple[str, ...]) -> Variant[C]:
+        return Variant(
+            name=spec.name,
+            node=self.node(spec.use, routes),
+            weight=spec.weight if spec.HasField("weight") else 1.0,
+            system=spec.system,
+            parameters=tuple(
+                sorted((name, float(value)) for name, value in spec.parameters.items())  # type: ignore[arg-type]
+            ),
+        )
+
+    def _judge(self, spec: resources_pb2.Judge) -> Judge[C]:
+        names = list(dict.fromkeys([*([spec.model] if spec.model else []), *spec.models]))
+        return Judge(
+            models=tuple((name, self._model(name)) for name in names),
+            sample=spec.sample if spec.HasField("sample") else DEFAULT_SAMPLE,
+            pairwise=spec.mode == PAIRWISE,
+            rubric=spec.rubric,
+            rubric_name=spec.rubric_name,
+            max_picousd=_picousd(spec.max_usd_per_day),
+            checks=tuple(spec.checks),
+        )
 
     def _race(self, race: policy_pb2.Race, routes: tuple[str, ...]) -> Node[C]:
         stagger: float | None = None

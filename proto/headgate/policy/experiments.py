@@ -2,7 +2,8 @@
 
 Weighted rendezvous hashing: each variant draws -weight / ln(u) with u from a hash of (experiment, unit,
 variant), and the highest wins. Shares follow the weights; a changed weight moves only units to or from that
-variant; experiments do not correlate, because their names are in the hash.
+variant; experiments do not correlate, because their names are in the hash. The experiments of a namespace
+draw for the unit in the same way, so that it takes part in one of them.
 Schindelhauer and Schomaker, "Weighted Distributed Hash Tables", SPAA 2005, with the logarithmic method.
 """
 
@@ -11,9 +12,9 @@ from __future__ import annotations
 import hashlib
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Generic
+from typing import Any, Generic
 
 from headgate.policy.candidate import C
 from headgate.policy.facts import Assignment, Facts
@@ -22,6 +23,17 @@ from headgate.policy.nodes import Arm, Node, Step
 UNITS = ("session", "user", "key", "request")
 METADATA = "metadata."
 DEFAULT_UNIT = "session"
+MODES = ("pointwise", "pairwise")
+# What an experiment can be decided by, and whether more of it is better.
+STOP_METRICS = {
+    "quality": True,
+    "feedback": True,
+    "cost_usd": False,
+    "cost_per_success": False,
+    "error_rate": False,
+    "latency_ms": False,
+    "first_token_ms": False,
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,42 +51,125 @@ class Variant(Generic[C]):
         return bool(self.system or self.parameters)
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Shadow(Generic[C]):
+    """A variant that answers copies of requests. `sample`: the share of calls that it gets one of."""
+
+    variant: Variant[C]
+    sample: float = 1.0
+    # In a UTC day; None: no limit.
+    max_picousd: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Judge(Generic[C]):
+    """Who says how good an answer is. `models`: each judges by itself, by its name."""
+
+    models: tuple[tuple[str, Node[C]], ...] = ()
+    sample: float = 0.1
+    pairwise: bool = False
+    rubric: str = ""
+    rubric_name: str = ""
+    max_picousd: int | None = None
+    # As they were declared; who runs them knows what they mean.
+    checks: tuple[Any, ...] = ()
+
+
 class Experiment(Generic[C]):
-    """`tenant`: the resource's own, so that experiments of one name in two tenants are two."""
+    """`tenant`: the resource's own, so that experiments of one name in two tenants are two.
 
-    __slots__ = ("_prefix", "_variants", "name", "unit")
+    `namespace`: (name, share) of every experiment of its namespace, itself among them; empty: it has none.
+    """
 
-    def __init__(self, tenant: str, name: str, unit: str, variants: Sequence[Variant[C]]) -> None:
+    __slots__ = (
+        "_namespace",
+        "_namespace_prefix",
+        "_prefix",
+        "judge",
+        "name",
+        "shadows",
+        "tenant",
+        "unit",
+        "variants",
+    )
+
+    def __init__(
+        self,
+        tenant: str,
+        name: str,
+        unit: str,
+        variants: Sequence[Variant[C]],
+        *,
+        shadows: Sequence[Shadow[C]] = (),
+        judge: Judge[C] | None = None,
+        namespace: str = "",
+        shares: Sequence[tuple[str, float]] = (),
+    ) -> None:
+        self.tenant = tenant
         self.name = name
         self.unit = unit or DEFAULT_UNIT
-        self._variants = tuple(variants)
+        self.variants = tuple(variants)
+        self.shadows = tuple(shadows)
+        self.judge = judge
         self._prefix = f"{tenant}\0{name}\0"
+        self._namespace = tuple(shares) if len(shares) > 1 else ()
+        self._namespace_prefix = f"{tenant}\0\0{namespace}\0"
 
     def plan(self, facts: Facts) -> Sequence[Step[C]]:
-        forced = next((v for v in self._variants if facts.forced_variant == f"{self.name}/{v.name}"), None)
-        unit = unit_of(facts, self.unit)
-        variant = forced or self.assigned(unit or facts.request_id or repr(facts.random()))
+        forced = next((v for v in self.variants if facts.forced_variant == f"{self.name}/{v.name}"), None)
+        said = unit_of(facts, self.unit)
+        unit = said or facts.request_id or repr(facts.random())
+        if forced is None and not self.takes_part(unit):
+            first = self.variants[0]
+            return [Arm(step, self.name, first) for step in first.node.plan(facts)]
+        variant = forced or self.assigned(unit)
         if variant is None:
             return ()
-        facts.assignments.append(
-            Assignment(self.name, variant.name, by_request=forced is not None or not unit)
-        )
+        by_request = forced is not None or not said
+        facts.assignments.append(Assignment(self.name, variant.name, by_request=by_request))
+        if len(facts.assignments) == 1:
+            facts.experiment = self
+            facts.judged = (
+                self.judge is not None and not by_request and self._drawn("", self.judge.sample, facts)
+            )
         return [Arm(step, self.name, variant) for step in variant.node.plan(facts)]
+
+    def takes_part(self, unit: str) -> bool:
+        """Whether the unit belongs to this experiment, and not to another one of its namespace."""
+        if not self._namespace:
+            return True
+        return _drawn_of(self._namespace_prefix, unit, self._namespace) == self.name
 
     def assigned(self, unit: str) -> Variant[C] | None:
         """None: no variant has a weight."""
-        best: Variant[C] | None = None
-        highest = 0.0
-        for variant in self._variants:
-            if variant.weight <= 0:
-                continue
-            drawn = -variant.weight / math.log(chance(f"{self._prefix}{variant.name}\0{unit}"))
-            if best is None or drawn > highest:
-                best, highest = variant, drawn
-        return best
+        name = _drawn_of(self._prefix, unit, ((v.name, v.weight) for v in self.variants))
+        return next((v for v in self.variants if v.name == name), None)
+
+    def copied_to(self, facts: Facts) -> list[Shadow[C]]:
+        """The shadows that get a copy of this request."""
+        return [s for s in self.shadows if self._drawn(s.variant.name, s.sample, facts)]
+
+    def _drawn(self, what: str, share: float, facts: Facts) -> bool:
+        """By the request's id, so that whoever plans it comes to the same."""
+        if share >= 1 or not facts.request_id:
+            return share >= 1
+        return chance(f"{self._prefix}\0sample\0{what}\0{facts.request_id}") < share
 
     def targets(self) -> Iterator[C]:
-        return itertools.chain.from_iterable(variant.node.targets() for variant in self._variants)
+        """Of the variants that clients see."""
+        return itertools.chain.from_iterable(variant.node.targets() for variant in self.variants)
+
+
+def _drawn_of(prefix: str, unit: str, weights: Iterable[tuple[str, float]]) -> str:
+    """The name that the unit draws; "": none has a weight."""
+    best, highest = "", 0.0
+    for name, weight in weights:
+        if weight <= 0:
+            continue
+        drawn = -weight / math.log(chance(f"{prefix}{name}\0{unit}"))
+        if not best or drawn > highest:
+            best, highest = name, drawn
+    return best
 
 
 def chance(text: str) -> float:

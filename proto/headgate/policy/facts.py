@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from headgate.policy.estimates import Estimates
+    from headgate.policy.experiments import Experiment
 
 # More than any model answers with; a client may write what it likes.
 MAX_TOKENS = 10_000_000
@@ -55,7 +56,9 @@ class Facts:
         "assignments",
         "estimates",
         "excluded",
+        "experiment",
         "forced_variant",
+        "judged",
         "key",
         "metadata",
         "model",
@@ -108,6 +111,9 @@ class Facts:
         self.forced_variant = forced_variant
         # In the order in which its experiments were met.
         self.assignments: list[Assignment] = []
+        # The first of these experiments, and whether it wants this call's answer judged.
+        self.experiment: Experiment[Any] | None = None
+        self.judged = False
         # (model, reason) of who was left out: for receipts and for `route explain`.
         self.excluded: list[tuple[str, str]] = []
 

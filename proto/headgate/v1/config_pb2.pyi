@@ -96,12 +96,34 @@ class ProxyStatus(_message.Message):
     def __init__(self, spool_bytes: _Optional[int] = ..., usage_lag_seconds: _Optional[float] = ..., inflight: _Optional[int] = ..., standings: _Optional[_Union[Standings, _Mapping]] = ...) -> None: ...
 
 class WatchResponse(_message.Message):
-    __slots__ = ("update", "standings")
+    __slots__ = ("update", "standings", "spending")
     UPDATE_FIELD_NUMBER: _ClassVar[int]
     STANDINGS_FIELD_NUMBER: _ClassVar[int]
+    SPENDING_FIELD_NUMBER: _ClassVar[int]
     update: ConfigUpdate
     standings: Standings
-    def __init__(self, update: _Optional[_Union[ConfigUpdate, _Mapping]] = ..., standings: _Optional[_Union[Standings, _Mapping]] = ...) -> None: ...
+    spending: Spending
+    def __init__(self, update: _Optional[_Union[ConfigUpdate, _Mapping]] = ..., standings: _Optional[_Union[Standings, _Mapping]] = ..., spending: _Optional[_Union[Spending, _Mapping]] = ...) -> None: ...
+
+class Spending(_message.Message):
+    __slots__ = ("day", "spent")
+    DAY_FIELD_NUMBER: _ClassVar[int]
+    SPENT_FIELD_NUMBER: _ClassVar[int]
+    day: int
+    spent: _containers.RepeatedCompositeFieldContainer[Spent]
+    def __init__(self, day: _Optional[int] = ..., spent: _Optional[_Iterable[_Union[Spent, _Mapping]]] = ...) -> None: ...
+
+class Spent(_message.Message):
+    __slots__ = ("tenant", "experiment", "variant", "picousd")
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_FIELD_NUMBER: _ClassVar[int]
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    PICOUSD_FIELD_NUMBER: _ClassVar[int]
+    tenant: str
+    experiment: str
+    variant: str
+    picousd: int
+    def __init__(self, tenant: _Optional[str] = ..., experiment: _Optional[str] = ..., variant: _Optional[str] = ..., picousd: _Optional[int] = ...) -> None: ...
 
 class Standings(_message.Message):
     __slots__ = ("standings", "resting_keys")
@@ -240,14 +262,28 @@ class ProviderSecret(_message.Message):
     def __init__(self, name: _Optional[str] = ..., value: _Optional[bytes] = ...) -> None: ...
 
 class ModelConfig(_message.Message):
-    __slots__ = ("spec", "prices", "context_window")
+    __slots__ = ("spec", "prices", "context_window", "fit")
     SPEC_FIELD_NUMBER: _ClassVar[int]
     PRICES_FIELD_NUMBER: _ClassVar[int]
     CONTEXT_WINDOW_FIELD_NUMBER: _ClassVar[int]
+    FIT_FIELD_NUMBER: _ClassVar[int]
     spec: _resources_pb2.Model
     prices: PriceList
     context_window: int
-    def __init__(self, spec: _Optional[_Union[_resources_pb2.Model, _Mapping]] = ..., prices: _Optional[_Union[PriceList, _Mapping]] = ..., context_window: _Optional[int] = ...) -> None: ...
+    fit: _containers.RepeatedCompositeFieldContainer[TaskFit]
+    def __init__(self, spec: _Optional[_Union[_resources_pb2.Model, _Mapping]] = ..., prices: _Optional[_Union[PriceList, _Mapping]] = ..., context_window: _Optional[int] = ..., fit: _Optional[_Iterable[_Union[TaskFit, _Mapping]]] = ...) -> None: ...
+
+class TaskFit(_message.Message):
+    __slots__ = ("task", "quality", "lower", "upper")
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    QUALITY_FIELD_NUMBER: _ClassVar[int]
+    LOWER_FIELD_NUMBER: _ClassVar[int]
+    UPPER_FIELD_NUMBER: _ClassVar[int]
+    task: str
+    quality: float
+    lower: float
+    upper: float
+    def __init__(self, task: _Optional[str] = ..., quality: _Optional[float] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ...) -> None: ...
 
 class KeyConfig(_message.Message):
     __slots__ = ("spec", "credentials")

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class ExperimentServiceStub:
-    """What experiments came to. For the admin CLI and automation; tokens, roles and common status codes as in
-    AdminService.
+    """What experiments came to, and what is decided of them. For the admin CLI and automation; tokens, roles and
+    common status codes as in AdminService.
     """
 
     def __init__(self, channel):
@@ -41,15 +41,76 @@ class ExperimentServiceStub:
                 request_serializer=headgate_dot_v1_dot_experiments__pb2.ShowExperimentRequest.SerializeToString,
                 response_deserializer=headgate_dot_v1_dot_experiments__pb2.ShowExperimentResponse.FromString,
                 _registered_method=True)
+        self.ExportExperiment = channel.unary_unary(
+                '/headgate.v1.ExperimentService/ExportExperiment',
+                request_serializer=headgate_dot_v1_dot_experiments__pb2.ExportExperimentRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_experiments__pb2.ExportExperimentResponse.FromString,
+                _registered_method=True)
+        self.PromoteExperiment = channel.unary_unary(
+                '/headgate.v1.ExperimentService/PromoteExperiment',
+                request_serializer=headgate_dot_v1_dot_experiments__pb2.PromoteExperimentRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_experiments__pb2.PromoteExperimentResponse.FromString,
+                _registered_method=True)
+        self.StopExperiment = channel.unary_unary(
+                '/headgate.v1.ExperimentService/StopExperiment',
+                request_serializer=headgate_dot_v1_dot_experiments__pb2.StopExperimentRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_experiments__pb2.StopExperimentResponse.FromString,
+                _registered_method=True)
+        self.StartExperiment = channel.unary_unary(
+                '/headgate.v1.ExperimentService/StartExperiment',
+                request_serializer=headgate_dot_v1_dot_experiments__pb2.StartExperimentRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_experiments__pb2.StartExperimentResponse.FromString,
+                _registered_method=True)
+        self.ListTaskFit = channel.unary_unary(
+                '/headgate.v1.ExperimentService/ListTaskFit',
+                request_serializer=headgate_dot_v1_dot_experiments__pb2.ListTaskFitRequest.SerializeToString,
+                response_deserializer=headgate_dot_v1_dot_experiments__pb2.ListTaskFitResponse.FromString,
+                _registered_method=True)
 
 
 class ExperimentServiceServicer:
-    """What experiments came to. For the admin CLI and automation; tokens, roles and common status codes as in
-    AdminService.
+    """What experiments came to, and what is decided of them. For the admin CLI and automation; tokens, roles and
+    common status codes as in AdminService.
     """
 
     def ShowExperiment(self, request, context):
         """Figures of each variant, and its difference to the first. Role: viewer. NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportExperiment(self, request, context):
+        """Call by call, for figures of one's own. Role: viewer. NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def PromoteExperiment(self, request, context):
+        """All traffic to one variant. The route's spec and the experiment's stay. Role: editor. NOT_FOUND;
+        INVALID_ARGUMENT: there is no such variant.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StopExperiment(self, request, context):
+        """Takes a variant out, or ends the experiment for its first one. Role: editor. As PromoteExperiment.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def StartExperiment(self, request, context):
+        """Begins anew: forgets what was decided, and counts from now on. Role: editor. NOT_FOUND.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListTaskFit(self, request, context):
+        """How good each model is at each task, by what was judged. Role: viewer.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -63,6 +124,31 @@ def add_ExperimentServiceServicer_to_server(servicer, server):
                     request_deserializer=headgate_dot_v1_dot_experiments__pb2.ShowExperimentRequest.FromString,
                     response_serializer=headgate_dot_v1_dot_experiments__pb2.ShowExperimentResponse.SerializeToString,
             ),
+            'ExportExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExportExperiment,
+                    request_deserializer=headgate_dot_v1_dot_experiments__pb2.ExportExperimentRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_experiments__pb2.ExportExperimentResponse.SerializeToString,
+            ),
+            'PromoteExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.PromoteExperiment,
+                    request_deserializer=headgate_dot_v1_dot_experiments__pb2.PromoteExperimentRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_experiments__pb2.PromoteExperimentResponse.SerializeToString,
+            ),
+            'StopExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.StopExperiment,
+                    request_deserializer=headgate_dot_v1_dot_experiments__pb2.StopExperimentRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_experiments__pb2.StopExperimentResponse.SerializeToString,
+            ),
+            'StartExperiment': grpc.unary_unary_rpc_method_handler(
+                    servicer.StartExperiment,
+                    request_deserializer=headgate_dot_v1_dot_experiments__pb2.StartExperimentRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_experiments__pb2.StartExperimentResponse.SerializeToString,
+            ),
+            'ListTaskFit': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListTaskFit,
+                    request_deserializer=headgate_dot_v1_dot_experiments__pb2.ListTaskFitRequest.FromString,
+                    response_serializer=headgate_dot_v1_dot_experiments__pb2.ListTaskFitResponse.SerializeToString,
+            ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
             'headgate.v1.ExperimentService', rpc_method_handlers)
@@ -72,8 +158,8 @@ def add_ExperimentServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class ExperimentService:
-    """What experiments came to. For the admin CLI and automation; tokens, roles and common status codes as in
-    AdminService.
+    """What experiments came to, and what is decided of them. For the admin CLI and automation; tokens, roles and
+    common status codes as in AdminService.
     """
 
     @staticmethod
@@ -93,6 +179,141 @@ class ExperimentService:
             '/headgate.v1.ExperimentService/ShowExperiment',
             headgate_dot_v1_dot_experiments__pb2.ShowExperimentRequest.SerializeToString,
             headgate_dot_v1_dot_experiments__pb2.ShowExperimentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.ExperimentService/ExportExperiment',
+            headgate_dot_v1_dot_experiments__pb2.ExportExperimentRequest.SerializeToString,
+            headgate_dot_v1_dot_experiments__pb2.ExportExperimentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PromoteExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.ExperimentService/PromoteExperiment',
+            headgate_dot_v1_dot_experiments__pb2.PromoteExperimentRequest.SerializeToString,
+            headgate_dot_v1_dot_experiments__pb2.PromoteExperimentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StopExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.ExperimentService/StopExperiment',
+            headgate_dot_v1_dot_experiments__pb2.StopExperimentRequest.SerializeToString,
+            headgate_dot_v1_dot_experiments__pb2.StopExperimentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StartExperiment(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.ExperimentService/StartExperiment',
+            headgate_dot_v1_dot_experiments__pb2.StartExperimentRequest.SerializeToString,
+            headgate_dot_v1_dot_experiments__pb2.StartExperimentResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListTaskFit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/headgate.v1.ExperimentService/ListTaskFit',
+            headgate_dot_v1_dot_experiments__pb2.ListTaskFitRequest.SerializeToString,
+            headgate_dot_v1_dot_experiments__pb2.ListTaskFitResponse.FromString,
             options,
             channel_credentials,
             insecure,

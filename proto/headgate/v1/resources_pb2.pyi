@@ -38,16 +38,42 @@ class Resource(_message.Message):
     def __init__(self, tenant: _Optional[_Union[Tenant, _Mapping]] = ..., provider: _Optional[_Union[Provider, _Mapping]] = ..., model: _Optional[_Union[Model, _Mapping]] = ..., route: _Optional[_Union[Route, _Mapping]] = ..., key: _Optional[_Union[Key, _Mapping]] = ..., limit: _Optional[_Union[Limit, _Mapping]] = ..., experiment: _Optional[_Union[Experiment, _Mapping]] = ..., guard: _Optional[_Union[Guard, _Mapping]] = ..., prompt: _Optional[_Union[Prompt, _Mapping]] = ..., transform: _Optional[_Union[Transform, _Mapping]] = ...) -> None: ...
 
 class ResourceState(_message.Message):
-    __slots__ = ("disabled", "disabled_reason", "provider_keys", "credentials")
+    __slots__ = ("disabled", "disabled_reason", "provider_keys", "credentials", "experiment")
     DISABLED_FIELD_NUMBER: _ClassVar[int]
     DISABLED_REASON_FIELD_NUMBER: _ClassVar[int]
     PROVIDER_KEYS_FIELD_NUMBER: _ClassVar[int]
     CREDENTIALS_FIELD_NUMBER: _ClassVar[int]
+    EXPERIMENT_FIELD_NUMBER: _ClassVar[int]
     disabled: bool
     disabled_reason: str
     provider_keys: _containers.RepeatedCompositeFieldContainer[ProviderKeyState]
     credentials: _containers.RepeatedCompositeFieldContainer[CredentialState]
-    def __init__(self, disabled: _Optional[bool] = ..., disabled_reason: _Optional[str] = ..., provider_keys: _Optional[_Iterable[_Union[ProviderKeyState, _Mapping]]] = ..., credentials: _Optional[_Iterable[_Union[CredentialState, _Mapping]]] = ...) -> None: ...
+    experiment: ExperimentState
+    def __init__(self, disabled: _Optional[bool] = ..., disabled_reason: _Optional[str] = ..., provider_keys: _Optional[_Iterable[_Union[ProviderKeyState, _Mapping]]] = ..., credentials: _Optional[_Iterable[_Union[CredentialState, _Mapping]]] = ..., experiment: _Optional[_Union[ExperimentState, _Mapping]] = ...) -> None: ...
+
+class ExperimentState(_message.Message):
+    __slots__ = ("winner", "evidence", "decided_at", "would_win", "stopped")
+    WINNER_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    DECIDED_AT_FIELD_NUMBER: _ClassVar[int]
+    WOULD_WIN_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_FIELD_NUMBER: _ClassVar[int]
+    winner: str
+    evidence: str
+    decided_at: _timestamp_pb2.Timestamp
+    would_win: str
+    stopped: _containers.RepeatedCompositeFieldContainer[StoppedVariant]
+    def __init__(self, winner: _Optional[str] = ..., evidence: _Optional[str] = ..., decided_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., would_win: _Optional[str] = ..., stopped: _Optional[_Iterable[_Union[StoppedVariant, _Mapping]]] = ...) -> None: ...
+
+class StoppedVariant(_message.Message):
+    __slots__ = ("variant", "evidence", "stopped_at")
+    VARIANT_FIELD_NUMBER: _ClassVar[int]
+    EVIDENCE_FIELD_NUMBER: _ClassVar[int]
+    STOPPED_AT_FIELD_NUMBER: _ClassVar[int]
+    variant: str
+    evidence: str
+    stopped_at: _timestamp_pb2.Timestamp
+    def __init__(self, variant: _Optional[str] = ..., evidence: _Optional[str] = ..., stopped_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
 
 class ProviderKeyState(_message.Message):
     __slots__ = ("name", "origin", "updated_at")
@@ -352,7 +378,7 @@ class Limit(_message.Message):
     def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., scope: _Optional[_Mapping[str, str]] = ..., each: _Optional[str] = ..., usd: _Optional[str] = ..., tokens: _Optional[int] = ..., requests: _Optional[int] = ..., concurrent: _Optional[int] = ..., per: _Optional[str] = ..., tz: _Optional[str] = ..., action: _Optional[str] = ..., unpriced: _Optional[str] = ..., on_outage: _Optional[str] = ...) -> None: ...
 
 class Experiment(_message.Message):
-    __slots__ = ("name", "tenant", "variants", "unit", "judge", "stop", "guardrails")
+    __slots__ = ("name", "tenant", "variants", "unit", "judge", "stop", "guardrails", "namespace", "share")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
     VARIANTS_FIELD_NUMBER: _ClassVar[int]
@@ -360,6 +386,8 @@ class Experiment(_message.Message):
     JUDGE_FIELD_NUMBER: _ClassVar[int]
     STOP_FIELD_NUMBER: _ClassVar[int]
     GUARDRAILS_FIELD_NUMBER: _ClassVar[int]
+    NAMESPACE_FIELD_NUMBER: _ClassVar[int]
+    SHARE_FIELD_NUMBER: _ClassVar[int]
     name: str
     tenant: str
     variants: _containers.RepeatedCompositeFieldContainer[Variant]
@@ -367,51 +395,101 @@ class Experiment(_message.Message):
     judge: Judge
     stop: StopRule
     guardrails: Guardrails
-    def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ..., unit: _Optional[str] = ..., judge: _Optional[_Union[Judge, _Mapping]] = ..., stop: _Optional[_Union[StopRule, _Mapping]] = ..., guardrails: _Optional[_Union[Guardrails, _Mapping]] = ...) -> None: ...
+    namespace: str
+    share: float
+    def __init__(self, name: _Optional[str] = ..., tenant: _Optional[str] = ..., variants: _Optional[_Iterable[_Union[Variant, _Mapping]]] = ..., unit: _Optional[str] = ..., judge: _Optional[_Union[Judge, _Mapping]] = ..., stop: _Optional[_Union[StopRule, _Mapping]] = ..., guardrails: _Optional[_Union[Guardrails, _Mapping]] = ..., namespace: _Optional[str] = ..., share: _Optional[float] = ...) -> None: ...
 
 class Variant(_message.Message):
-    __slots__ = ("name", "use", "weight", "system", "parameters", "shadow")
+    __slots__ = ("name", "use", "weight", "system", "parameters", "shadow", "sample", "max_usd_per_day")
     NAME_FIELD_NUMBER: _ClassVar[int]
     USE_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     SYSTEM_FIELD_NUMBER: _ClassVar[int]
     PARAMETERS_FIELD_NUMBER: _ClassVar[int]
     SHADOW_FIELD_NUMBER: _ClassVar[int]
+    SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    MAX_USD_PER_DAY_FIELD_NUMBER: _ClassVar[int]
     name: str
     use: _policy_pb2.Policy
     weight: float
     system: str
     parameters: _struct_pb2.Struct
     shadow: bool
-    def __init__(self, name: _Optional[str] = ..., use: _Optional[_Union[_policy_pb2.Policy, _Mapping]] = ..., weight: _Optional[float] = ..., system: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., shadow: _Optional[bool] = ...) -> None: ...
+    sample: float
+    max_usd_per_day: str
+    def __init__(self, name: _Optional[str] = ..., use: _Optional[_Union[_policy_pb2.Policy, _Mapping]] = ..., weight: _Optional[float] = ..., system: _Optional[str] = ..., parameters: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., shadow: _Optional[bool] = ..., sample: _Optional[float] = ..., max_usd_per_day: _Optional[str] = ...) -> None: ...
 
 class Judge(_message.Message):
-    __slots__ = ("model", "sample", "mode", "rubric", "max_usd_per_day", "checks")
+    __slots__ = ("model", "models", "sample", "mode", "rubric", "rubric_name", "max_usd_per_day", "checks", "success")
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODELS_FIELD_NUMBER: _ClassVar[int]
     SAMPLE_FIELD_NUMBER: _ClassVar[int]
     MODE_FIELD_NUMBER: _ClassVar[int]
     RUBRIC_FIELD_NUMBER: _ClassVar[int]
+    RUBRIC_NAME_FIELD_NUMBER: _ClassVar[int]
     MAX_USD_PER_DAY_FIELD_NUMBER: _ClassVar[int]
     CHECKS_FIELD_NUMBER: _ClassVar[int]
+    SUCCESS_FIELD_NUMBER: _ClassVar[int]
     model: str
+    models: _containers.RepeatedScalarFieldContainer[str]
     sample: float
     mode: str
     rubric: str
+    rubric_name: str
     max_usd_per_day: str
-    checks: _containers.RepeatedCompositeFieldContainer[_struct_pb2.Struct]
-    def __init__(self, model: _Optional[str] = ..., sample: _Optional[float] = ..., mode: _Optional[str] = ..., rubric: _Optional[str] = ..., max_usd_per_day: _Optional[str] = ..., checks: _Optional[_Iterable[_Union[_struct_pb2.Struct, _Mapping]]] = ...) -> None: ...
+    checks: _containers.RepeatedCompositeFieldContainer[Check]
+    success: float
+    def __init__(self, model: _Optional[str] = ..., models: _Optional[_Iterable[str]] = ..., sample: _Optional[float] = ..., mode: _Optional[str] = ..., rubric: _Optional[str] = ..., rubric_name: _Optional[str] = ..., max_usd_per_day: _Optional[str] = ..., checks: _Optional[_Iterable[_Union[Check, _Mapping]]] = ..., success: _Optional[float] = ...) -> None: ...
+
+class Check(_message.Message):
+    __slots__ = ("name", "json", "schema", "regex", "length", "exact", "http")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    SCHEMA_FIELD_NUMBER: _ClassVar[int]
+    REGEX_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    EXACT_FIELD_NUMBER: _ClassVar[int]
+    HTTP_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    json: bool
+    schema: _struct_pb2.Struct
+    regex: str
+    length: LengthCheck
+    exact: str
+    http: HttpCheck
+    def __init__(self, name: _Optional[str] = ..., json: _Optional[bool] = ..., schema: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., regex: _Optional[str] = ..., length: _Optional[_Union[LengthCheck, _Mapping]] = ..., exact: _Optional[str] = ..., http: _Optional[_Union[HttpCheck, _Mapping]] = ...) -> None: ...
+
+class LengthCheck(_message.Message):
+    __slots__ = ("min", "max")
+    MIN_FIELD_NUMBER: _ClassVar[int]
+    MAX_FIELD_NUMBER: _ClassVar[int]
+    min: int
+    max: int
+    def __init__(self, min: _Optional[int] = ..., max: _Optional[int] = ...) -> None: ...
+
+class HttpCheck(_message.Message):
+    __slots__ = ("url", "private_network", "timeout")
+    URL_FIELD_NUMBER: _ClassVar[int]
+    PRIVATE_NETWORK_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    url: str
+    private_network: bool
+    timeout: _duration_pb2.Duration
+    def __init__(self, url: _Optional[str] = ..., private_network: _Optional[bool] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class StopRule(_message.Message):
-    __slots__ = ("confidence", "min_samples", "max_samples", "then")
+    __slots__ = ("confidence", "min_samples", "max_samples", "then", "by")
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     MIN_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     MAX_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     THEN_FIELD_NUMBER: _ClassVar[int]
+    BY_FIELD_NUMBER: _ClassVar[int]
     confidence: float
     min_samples: int
     max_samples: int
     then: str
-    def __init__(self, confidence: _Optional[float] = ..., min_samples: _Optional[int] = ..., max_samples: _Optional[int] = ..., then: _Optional[str] = ...) -> None: ...
+    by: str
+    def __init__(self, confidence: _Optional[float] = ..., min_samples: _Optional[int] = ..., max_samples: _Optional[int] = ..., then: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
 
 class Guardrails(_message.Message):
     __slots__ = ("error_rate", "cost_ratio", "latency_ratio")

@@ -52,6 +52,43 @@ class CacheResult(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     CACHE_RESULT_MISS: _ClassVar[CacheResult]
     CACHE_RESULT_HIT: _ClassVar[CacheResult]
     CACHE_RESULT_SEMANTIC_HIT: _ClassVar[CacheResult]
+
+class Purpose(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    PURPOSE_UNSPECIFIED: _ClassVar[Purpose]
+    PURPOSE_JUDGE: _ClassVar[Purpose]
+    PURPOSE_SHADOW: _ClassVar[Purpose]
+
+class ScoreSource(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SCORE_SOURCE_UNSPECIFIED: _ClassVar[ScoreSource]
+    SCORE_SOURCE_JUDGE: _ClassVar[ScoreSource]
+    SCORE_SOURCE_CHECK: _ClassVar[ScoreSource]
+    SCORE_SOURCE_FEEDBACK: _ClassVar[ScoreSource]
+
+class Remark(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REMARK_UNSPECIFIED: _ClassVar[Remark]
+    REMARK_GOOD: _ClassVar[Remark]
+    REMARK_INCORRECT: _ClassVar[Remark]
+    REMARK_INCOMPLETE: _ClassVar[Remark]
+    REMARK_IRRELEVANT: _ClassVar[Remark]
+    REMARK_UNSUPPORTED: _ClassVar[Remark]
+    REMARK_UNCLEAR: _ClassVar[Remark]
+    REMARK_WRONG_FORMAT: _ClassVar[Remark]
+    REMARK_WRONG_LENGTH: _ClassVar[Remark]
+    REMARK_UNSAFE: _ClassVar[Remark]
+    REMARK_REFUSED: _ClassVar[Remark]
+    REMARK_OTHER: _ClassVar[Remark]
+
+class Unscored(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    UNSCORED_UNSPECIFIED: _ClassVar[Unscored]
+    UNSCORED_NO_ANSWER: _ClassVar[Unscored]
+    UNSCORED_JUDGE_FAILED: _ClassVar[Unscored]
+    UNSCORED_JUDGE_TIMEOUT: _ClassVar[Unscored]
+    UNSCORED_NONSENSE: _ClassVar[Unscored]
+    UNSCORED_OVER_BUDGET: _ClassVar[Unscored]
 OUTCOME_UNSPECIFIED: Outcome
 OUTCOME_OK: Outcome
 OUTCOME_ERROR: Outcome
@@ -89,6 +126,31 @@ CACHE_RESULT_OFF: CacheResult
 CACHE_RESULT_MISS: CacheResult
 CACHE_RESULT_HIT: CacheResult
 CACHE_RESULT_SEMANTIC_HIT: CacheResult
+PURPOSE_UNSPECIFIED: Purpose
+PURPOSE_JUDGE: Purpose
+PURPOSE_SHADOW: Purpose
+SCORE_SOURCE_UNSPECIFIED: ScoreSource
+SCORE_SOURCE_JUDGE: ScoreSource
+SCORE_SOURCE_CHECK: ScoreSource
+SCORE_SOURCE_FEEDBACK: ScoreSource
+REMARK_UNSPECIFIED: Remark
+REMARK_GOOD: Remark
+REMARK_INCORRECT: Remark
+REMARK_INCOMPLETE: Remark
+REMARK_IRRELEVANT: Remark
+REMARK_UNSUPPORTED: Remark
+REMARK_UNCLEAR: Remark
+REMARK_WRONG_FORMAT: Remark
+REMARK_WRONG_LENGTH: Remark
+REMARK_UNSAFE: Remark
+REMARK_REFUSED: Remark
+REMARK_OTHER: Remark
+UNSCORED_UNSPECIFIED: Unscored
+UNSCORED_NO_ANSWER: Unscored
+UNSCORED_JUDGE_FAILED: Unscored
+UNSCORED_JUDGE_TIMEOUT: Unscored
+UNSCORED_NONSENSE: Unscored
+UNSCORED_OVER_BUDGET: Unscored
 
 class ReportRequest(_message.Message):
     __slots__ = ("hello", "batch")
@@ -107,12 +169,14 @@ class UsageHello(_message.Message):
     def __init__(self, proxy: _Optional[str] = ..., region: _Optional[str] = ...) -> None: ...
 
 class UsageBatch(_message.Message):
-    __slots__ = ("sequence", "records")
+    __slots__ = ("sequence", "records", "scores")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     RECORDS_FIELD_NUMBER: _ClassVar[int]
+    SCORES_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     records: _containers.RepeatedScalarFieldContainer[bytes]
-    def __init__(self, sequence: _Optional[int] = ..., records: _Optional[_Iterable[bytes]] = ...) -> None: ...
+    scores: _containers.RepeatedScalarFieldContainer[bytes]
+    def __init__(self, sequence: _Optional[int] = ..., records: _Optional[_Iterable[bytes]] = ..., scores: _Optional[_Iterable[bytes]] = ...) -> None: ...
 
 class ReportResponse(_message.Message):
     __slots__ = ("acked_sequence", "inserted", "repeated_records", "quarantined")
@@ -127,7 +191,7 @@ class ReportResponse(_message.Message):
     def __init__(self, acked_sequence: _Optional[int] = ..., inserted: _Optional[int] = ..., repeated_records: _Optional[int] = ..., quarantined: _Optional[int] = ...) -> None: ...
 
 class UsageRecord(_message.Message):
-    __slots__ = ("id", "request_id", "attempt_number", "tenant", "key", "route", "model", "provider", "upstream_model", "provider_key", "region", "user", "session", "task", "metadata", "operation", "stream", "outcome", "reason", "status", "upstream_request_id", "final", "client_status", "started_ms", "latency_ms", "first_token_ms", "request_latency_ms", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "audio_input_tokens", "output_tokens", "reasoning_tokens", "audio_output_tokens", "estimated", "cost_picousd", "price_version", "service_tier", "cache", "experiment", "variant", "variant_by_request", "outside_variant")
+    __slots__ = ("id", "request_id", "attempt_number", "tenant", "key", "route", "model", "provider", "upstream_model", "provider_key", "region", "user", "session", "task", "metadata", "operation", "stream", "outcome", "reason", "status", "upstream_request_id", "final", "client_status", "started_ms", "latency_ms", "first_token_ms", "request_latency_ms", "input_tokens", "cache_read_tokens", "cache_write_5m_tokens", "cache_write_1h_tokens", "audio_input_tokens", "output_tokens", "reasoning_tokens", "audio_output_tokens", "estimated", "cost_picousd", "price_version", "service_tier", "cache", "experiment", "variant", "variant_by_request", "outside_variant", "purpose")
     class MetadataEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -179,6 +243,7 @@ class UsageRecord(_message.Message):
     VARIANT_FIELD_NUMBER: _ClassVar[int]
     VARIANT_BY_REQUEST_FIELD_NUMBER: _ClassVar[int]
     OUTSIDE_VARIANT_FIELD_NUMBER: _ClassVar[int]
+    PURPOSE_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     request_id: bytes
     attempt_number: int
@@ -223,4 +288,31 @@ class UsageRecord(_message.Message):
     variant: str
     variant_by_request: bool
     outside_variant: bool
-    def __init__(self, id: _Optional[bytes] = ..., request_id: _Optional[bytes] = ..., attempt_number: _Optional[int] = ..., tenant: _Optional[str] = ..., key: _Optional[str] = ..., route: _Optional[str] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ..., upstream_model: _Optional[str] = ..., provider_key: _Optional[str] = ..., region: _Optional[str] = ..., user: _Optional[str] = ..., session: _Optional[str] = ..., task: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., operation: _Optional[str] = ..., stream: _Optional[bool] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[_Union[Reason, str]] = ..., status: _Optional[int] = ..., upstream_request_id: _Optional[str] = ..., final: _Optional[bool] = ..., client_status: _Optional[int] = ..., started_ms: _Optional[int] = ..., latency_ms: _Optional[int] = ..., first_token_ms: _Optional[int] = ..., request_latency_ms: _Optional[int] = ..., input_tokens: _Optional[int] = ..., cache_read_tokens: _Optional[int] = ..., cache_write_5m_tokens: _Optional[int] = ..., cache_write_1h_tokens: _Optional[int] = ..., audio_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ..., audio_output_tokens: _Optional[int] = ..., estimated: _Optional[bool] = ..., cost_picousd: _Optional[int] = ..., price_version: _Optional[str] = ..., service_tier: _Optional[str] = ..., cache: _Optional[_Union[CacheResult, str]] = ..., experiment: _Optional[str] = ..., variant: _Optional[str] = ..., variant_by_request: _Optional[bool] = ..., outside_variant: _Optional[bool] = ...) -> None: ...
+    purpose: Purpose
+    def __init__(self, id: _Optional[bytes] = ..., request_id: _Optional[bytes] = ..., attempt_number: _Optional[int] = ..., tenant: _Optional[str] = ..., key: _Optional[str] = ..., route: _Optional[str] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ..., upstream_model: _Optional[str] = ..., provider_key: _Optional[str] = ..., region: _Optional[str] = ..., user: _Optional[str] = ..., session: _Optional[str] = ..., task: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., operation: _Optional[str] = ..., stream: _Optional[bool] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[_Union[Reason, str]] = ..., status: _Optional[int] = ..., upstream_request_id: _Optional[str] = ..., final: _Optional[bool] = ..., client_status: _Optional[int] = ..., started_ms: _Optional[int] = ..., latency_ms: _Optional[int] = ..., first_token_ms: _Optional[int] = ..., request_latency_ms: _Optional[int] = ..., input_tokens: _Optional[int] = ..., cache_read_tokens: _Optional[int] = ..., cache_write_5m_tokens: _Optional[int] = ..., cache_write_1h_tokens: _Optional[int] = ..., audio_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ..., audio_output_tokens: _Optional[int] = ..., estimated: _Optional[bool] = ..., cost_picousd: _Optional[int] = ..., price_version: _Optional[str] = ..., service_tier: _Optional[str] = ..., cache: _Optional[_Union[CacheResult, str]] = ..., experiment: _Optional[str] = ..., variant: _Optional[str] = ..., variant_by_request: _Optional[bool] = ..., outside_variant: _Optional[bool] = ..., purpose: _Optional[_Union[Purpose, str]] = ...) -> None: ...
+
+class ScoreRecord(_message.Message):
+    __slots__ = ("id", "request_id", "tenant", "source", "name", "rubric", "value", "remark", "unscored", "versus", "changed")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    RUBRIC_FIELD_NUMBER: _ClassVar[int]
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    REMARK_FIELD_NUMBER: _ClassVar[int]
+    UNSCORED_FIELD_NUMBER: _ClassVar[int]
+    VERSUS_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    id: bytes
+    request_id: bytes
+    tenant: str
+    source: ScoreSource
+    name: str
+    rubric: str
+    value: float
+    remark: Remark
+    unscored: Unscored
+    versus: str
+    changed: bool
+    def __init__(self, id: _Optional[bytes] = ..., request_id: _Optional[bytes] = ..., tenant: _Optional[str] = ..., source: _Optional[_Union[ScoreSource, str]] = ..., name: _Optional[str] = ..., rubric: _Optional[str] = ..., value: _Optional[float] = ..., remark: _Optional[_Union[Remark, str]] = ..., unscored: _Optional[_Union[Unscored, str]] = ..., versus: _Optional[str] = ..., changed: _Optional[bool] = ...) -> None: ...

@@ -224,8 +224,8 @@ def test_when_everyone_is_left_out_the_error_names_each_with_its_reason(
     assert answer.status == 400
     assert answer.error()["code"] == "no_capable_model"
     found = {item["model"]: item["reason"] for item in answer.error()["excluded"]}
-    assert found == {"plain": "no_vision", "eye": "quality_unknown"}
-    assert "plain (no_vision), eye (quality_unknown)" in answer.error()["message"]
+    assert found == {"plain": "no_vision", "eye": "no_evidence_yet"}
+    assert "plain (no_vision), eye (no_evidence_yet)" in answer.error()["message"]
 
 
 def test_nothing_is_started_that_cannot_be_there_in_time(routing: Gateway, script: FakeProvider) -> None:

@@ -36,6 +36,10 @@ VARIANT = {"name": "a", "use": "m"}
 OTHER = {"name": "b", "use": "n"}
 
 
+def judged(**judge: Any) -> dict[str, Any]:
+    return {"variants": [VARIANT, OTHER], "judge": judge}
+
+
 @pytest.mark.parametrize(
     ("kind", "fields", "path"),
     [
@@ -138,8 +142,65 @@ OTHER = {"name": "b", "use": "n"}
         ),
         ("experiment", {"variants": [VARIANT, OTHER], "unit": "cookie"}, "unit"),
         ("experiment", {"variants": [VARIANT, OTHER], "unit": "metadata."}, "unit"),
-        ("experiment", {"variants": [VARIANT, {**OTHER, "shadow": True}]}, "variants[1].shadow"),
-        ("experiment", {"variants": [VARIANT, OTHER], "judge": {"model": "m"}}, "judge"),
+        ("experiment", {"variants": [{**VARIANT, "shadow": True}, {**OTHER, "shadow": True}]}, "variants"),
+        (
+            "experiment",
+            {"variants": [VARIANT, {**OTHER, "shadow": True, "weight": 1}]},
+            "variants[1].weight",
+        ),
+        ("experiment", {"variants": [VARIANT, {**OTHER, "sample": 0.5}]}, "variants[1].sample"),
+        (
+            "experiment",
+            {"variants": [VARIANT, {**OTHER, "shadow": True, "sample": 2}]},
+            "variants[1].sample",
+        ),
+        (
+            "experiment",
+            {"variants": [VARIANT, {**OTHER, "max_usd_per_day": "1"}]},
+            "variants[1].max_usd_per_day",
+        ),
+        ("experiment", {"variants": [VARIANT, OTHER], "judge": {"sample": 0.5}}, "judge"),
+        ("experiment", judged(model="m", sample=0), "judge.sample"),
+        ("experiment", judged(model="m", mode="pairwice"), "judge.mode"),
+        ("experiment", judged(models=["m", "m"]), "judge.models"),
+        ("experiment", judged(mode="pairwise", checks=[{"json": True}]), "judge.mode"),
+        ("experiment", judged(model="m", success=1.5), "judge.success"),
+        ("experiment", judged(model="m", max_usd_per_day="0"), "judge.max_usd_per_day"),
+        ("experiment", judged(model="m", rubric_name="Very Good"), "judge.rubric_name"),
+        ("experiment", judged(checks=[{"json": True}, {"json": True}]), "judge.checks[1]"),
+        ("experiment", judged(checks=[{"regex": "(a"}]), "judge.checks[0].regex"),
+        ("experiment", judged(checks=[{"regex": "(?=a)"}]), "judge.checks[0].regex"),
+        ("experiment", judged(checks=[{"schema": {"type": "objekt"}}]), "judge.checks[0].schema"),
+        (
+            "experiment",
+            judged(checks=[{"schema": {"$ref": "https://example.com/schema"}}]),
+            "judge.checks[0].schema",
+        ),
+        ("experiment", judged(checks=[{"length": {"min": 5, "max": 2}}]), "judge.checks[0].length"),
+        ("experiment", judged(checks=[{"http": {"url": "ftp://x"}}]), "judge.checks[0].http.url"),
+        ("experiment", judged(checks=[{"http": {"url": "http://10.0.0.1/"}}]), "judge.checks[0].http.url"),
+        ("experiment", {"variants": [VARIANT, OTHER], "stop": {"confidence": 1}}, "stop.confidence"),
+        (
+            "experiment",
+            {"variants": [VARIANT, OTHER], "stop": {"min_samples": 9, "max_samples": 5}},
+            "stop.max_samples",
+        ),
+        ("experiment", {"variants": [VARIANT, OTHER], "stop": {"then": "cheer"}}, "stop.then"),
+        ("experiment", {"variants": [VARIANT, OTHER], "stop": {"by": "luck"}}, "stop.by"),
+        ("experiment", {"variants": [VARIANT, OTHER], "stop": {"by": "quality"}}, "stop.by"),
+        (
+            "experiment",
+            {"variants": [VARIANT, OTHER], "guardrails": {"error_rate": 2}},
+            "guardrails.error_rate",
+        ),
+        (
+            "experiment",
+            {"variants": [VARIANT, OTHER], "guardrails": {"cost_ratio": 0.5}},
+            "guardrails.cost_ratio",
+        ),
+        ("experiment", {"variants": [VARIANT, OTHER], "guardrails": {}}, "guardrails"),
+        ("experiment", {"variants": [VARIANT, OTHER], "share": 0.5}, "share"),
+        ("experiment", {"variants": [VARIANT, OTHER], "namespace": "a b"}, "namespace"),
         ("limit", {"usd": 5}, ""),
         ("guard", {}, ""),
     ],

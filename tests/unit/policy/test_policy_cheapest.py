@@ -181,7 +181,7 @@ def test_a_floor_of_quality_leaves_out_what_is_worse_and_what_nobody_judged() ->
     assert [t.model for t in targets_of(node.plan(facts()))] == ["fair", "good"]
     asked = facts(task="code")
     assert [t.model for t in targets_of(node.plan(asked))] == ["fair"]
-    assert asked.excluded == [("good", "quality_too_low"), ("unjudged", "quality_unknown")]
+    assert asked.excluded == [("good", "quality_too_low"), ("unjudged", "no_evidence_yet")]
 
 
 def test_a_ceiling_leaves_out_what_is_dearer_or_unpriced_and_adds_up_what_races() -> None:

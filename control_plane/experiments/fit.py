@@ -1,0 +1,240 @@
+"""How good each model is at each task, by what was judged: with bounds, and old evidence fading.
+
+Quality is absolute: of answers judged by themselves, against a named rubric, and of checks. Comparisons
+of two answers rank them and say nothing here, nor do answers to a request that a variant had changed.
+Under several rubrics the one counts by which the model is worst. Found anew every minute; what changed
+goes to proxies as state of the model, so that it survives what config survives.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import text
+from sqlmodel import Session
+
+from control_plane.db import locks
+from control_plane.db.database import Database
+from control_plane.errors import DatabaseAway, QueryTooLong
+from control_plane.experiments.statistics import width
+from control_plane.resources.model import Ref
+from control_plane.resources.store import ResourceStore
+from control_plane.revisions.service import Revisions
+from control_plane.usage.sql import IS_ERROR
+from headgate.rules.names import SHARED_TENANT
+from headgate.v1 import config_pb2
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 30.0
+# What is so old counts half.
+HALF_LIFE = timedelta(days=30)
+WINDOW = timedelta(days=120)
+# That the quality is ever below its lower bound; of each bound.
+ALPHA = 0.05
+# Of units, weighted by their age. Fewer are no evidence yet.
+MIN_UNITS = 30.0
+SUCCESS = 0.7
+# Smaller moves are not worth a revision.
+MATERIAL = 0.01
+ACTOR = "headgate"
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """Of one model at one task under one rubric. `task` "": calls that name none."""
+
+    tenant: str
+    model: str
+    task: str
+    rubric: str
+    quality: float
+    lower: float
+    upper: float
+    # By age: 100 units that are a half-life old count as 50.
+    units: float
+    answers: int
+    cost_per_success_usd: float | None
+    latency_ms: float | None
+
+    @property
+    def is_evidence(self) -> bool:
+        return self.units >= MIN_UNITS
+
+
+def fits(session: Session, now: datetime, tenant: str | None, task: str | None = None) -> list[Fit]:
+    """Of all models of a tenant (None: of all), ordered by task, model and rubric."""
+    parameters = {
+        "now": now,
+        "start": now - WINDOW,
+        "half_life": HALF_LIFE.total_seconds(),
+        "tenant": tenant,
+        "task": task,
+        "success": SUCCESS,
+    }
+    rows = session.connection().execute(text(_FITS), parameters)
+    return [_fit(*row) for row in rows]
+
+
+def _fit(
+    tenant: str,
+    model: str,
+    task: str,
+    rubric: str,
+    answers: int,
+    n: float,
+    y: float,
+    nn: float,
+    yy: float,
+    ny: float,
+    successes: float,
+    cost: float | None,
+    latency: float | None,
+) -> Fit:
+    # Two answers that nobody gave, one of each kind: a hundred perfect ones do not prove perfection.
+    n, y, nn, yy, ny = n + 2, y + 1, nn + 2, yy + 1, ny + 1
+    mean = y / n
+    units = n * n / nn
+    variance = max(0.0, yy - 2 * mean * ny + mean * mean * nn) / (n * n) * units
+    half = math.sqrt(variance) * width(max(1, int(units)), ALPHA)
+    return Fit(
+        tenant,
+        model,
+        task,
+        rubric,
+        quality=mean,
+        lower=max(0.0, mean - half),
+        upper=min(1.0, mean + half),
+        units=max(0.0, units - 2),
+        answers=int(answers),
+        cost_per_success_usd=cost / successes if cost is not None and successes else None,
+        latency_ms=latency,
+    )
+
+
+def fit_messages(detail: Mapping[str, Any]) -> Iterator[config_pb2.TaskFit]:
+    """Of a model's stored state."""
+    for task, found in sorted(detail.get("fit", {}).items()):
+        yield config_pb2.TaskFit(
+            task=task, quality=found["quality"], lower=found["lower"], upper=found["upper"]
+        )
+
+
+class TaskFit:
+    def __init__(self, database: Database, revisions: Revisions, now: Callable[[], datetime]) -> None:
+        self._database = database
+        self._revisions = revisions
+        self._now = now
+
+    async def run(self) -> None:
+        """Runs until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            try:
+                await self._database.run(self.learn)
+            except (DatabaseAway, QueryTooLong):
+                continue
+
+    def learn(self, session: Session) -> None:
+        """One round, unless another replica is at it: writes what has changed by enough to matter."""
+        if not locks.taken(session, locks.TASK_FIT):
+            return
+        now = self._now()
+        resources = ResourceStore(session)
+        models = resources.names_of_kinds(("model",))
+        found: dict[Ref, dict[str, dict[str, Any]]] = defaultdict(dict)
+        for ref, one in _by_owner(fits(session, now, None), models):
+            before = found[ref].get(one.task)
+            if before is None or one.lower < before["lower"]:
+                found[ref][one.task] = _stored(one)
+        states = resources.get_states(sorted(models))
+        changed = {
+            ref: fit
+            for ref, fit in found.items()
+            if _differs(states[ref].detail.get("fit", {}) if ref in states else {}, fit)
+        }
+        if not changed:
+            return
+        change = self._revisions.begin(session, ACTOR, "task fit", now)
+        for ref, fit in sorted(changed.items()):
+            before = states[ref].detail if ref in states else {}
+            detail = {**before, "fit": fit}
+            resources.set_detail(ref, detail, ACTOR, now)
+            change.record("model", ref.tenant, ref.name, "judged", before, detail)
+        change.finish()
+        log.info("task fit", extra={"data": {"models": len(changed)}})
+
+
+def _by_owner(found: list[Fit], models: set[Ref]) -> Iterator[tuple[Ref, Fit]]:
+    """Each with its model's resource; evidence of a model that is gone is passed over."""
+    for fit in found:
+        if not fit.is_evidence:
+            continue
+        for owner in (fit.tenant, SHARED_TENANT):
+            ref = Ref("model", owner, fit.model)
+            if ref in models:
+                yield ref, fit
+                break
+
+
+def _stored(fit: Fit) -> dict[str, Any]:
+    return {
+        "quality": round(fit.quality, 4),
+        "lower": round(fit.lower, 4),
+        "upper": round(fit.upper, 4),
+        "units": round(fit.units),
+        "rubric": fit.rubric,
+    }
+
+
+def _differs(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    if before.keys() != after.keys():
+        return True
+    return any(
+        abs(before[task][bound] - after[task][bound]) > MATERIAL
+        for task in after
+        for bound in ("lower", "upper")
+    )
+
+
+_FITS = f"""
+WITH said AS (
+  SELECT DISTINCT ON (request_id, source, name) request_id, source, rubric, value
+  FROM score_record
+  WHERE time >= :start AND source IN (1, 2) AND versus = '' AND NOT changed
+    AND (CAST(:tenant AS text) IS NULL OR tenant = :tenant)
+  ORDER BY request_id, source, name, ingested_at DESC, id DESC
+), scores AS (
+  SELECT request_id, max(rubric) AS rubric,
+    coalesce(avg(value) FILTER (WHERE source = 1), 1) * coalesce(min(value) FILTER (WHERE source = 2), 1)
+      AS quality
+  FROM said GROUP BY request_id
+  -- Where a judge or a check said nothing, the others are not all that was asked for.
+  HAVING bool_and(value IS NOT NULL)
+), answers AS (
+  SELECT tenant, model, task, rubric, quality, request_latency_ms AS latency_ms,
+    coalesce(nullif(session, ''), nullif(user_name, ''), request_id::text) AS unit,
+    cost_picousd::float8 / 1e12 AS cost,
+    power(0.5, extract(epoch FROM :now - time) / :half_life) AS weight
+  FROM usage_record JOIN scores USING (request_id)
+  WHERE time >= :start AND final AND purpose IN (0, 2) AND NOT {IS_ERROR}
+    AND (CAST(:task AS text) IS NULL OR task = :task)
+), units AS (
+  SELECT tenant, model, task, rubric, unit, count(*) AS answers,
+    sum(weight) AS n, sum(weight * quality) AS y,
+    sum(weight) FILTER (WHERE quality >= :success) AS successes, sum(weight * cost) AS cost,
+    sum(weight * latency_ms) AS latency
+  FROM answers GROUP BY tenant, model, task, rubric, unit
+)
+SELECT tenant, model, task, rubric, sum(answers), sum(n)::float8, sum(y)::float8, sum(n * n)::float8,
+  sum(y * y)::float8, sum(n * y)::float8, coalesce(sum(successes), 0)::float8, sum(cost)::float8,
+  (sum(latency) / nullif(sum(n), 0))::float8
+FROM units GROUP BY tenant, model, task, rubric ORDER BY task, model, rubric
+"""  # noqa: S608 - constants
