@@ -25,7 +25,6 @@ EXPORTED = (
     *("request_id", "variant", "unit", "error", "cost_usd", "latency_ms", "first_token_ms", "outside"),
     *("quality", "feedback", "success"),
 )
-_MICRO = 1e-4
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Of the experiment.", show_default=False)]
 SinceOption = Annotated[
     str | None,
@@ -205,10 +204,11 @@ def _text(metric: experiments_pb2.MetricView) -> str:
     """`0.0012 (-0.0003 ± 0.0001)`"""
     if not metric.HasField("mean"):
         return ""
-    mean = f"{metric.mean:.3f}" if _MICRO <= abs(metric.mean) < 1 else f"{metric.mean:.4g}"
     if not metric.HasField("difference"):
-        return mean
-    return f"{mean} ({metric.difference:+.2g} ± {metric.half_width:.2g})"
+        return f"{metric.mean:.4g}"
+    if metric.name == "preference":  # it is a difference already
+        return f"{metric.difference:+.2g} ± {metric.half_width:.2g}"
+    return f"{metric.mean:.4g} ({metric.difference:+.2g} ± {metric.half_width:.2g})"
 
 
 def _verdicts(found: experiments_pb2.ShowExperimentResponse) -> Iterator[str]:
@@ -228,10 +228,12 @@ def _verdicts(found: experiments_pb2.ShowExperimentResponse) -> Iterator[str]:
             if not metric.HasField("difference"):
                 continue
             told = True
+            if not metric.difference:
+                continue
             how = _how(metric, variant.name, baseline)
             if abs(metric.difference) > metric.half_width:
                 yield f"{how}: a real difference"
-            else:
+            elif metric.name in METRICS or metric.name == found.decided_by:
                 yield f"{how}: not decided{_when(metric, units, seconds)}"
         if not told:
             yield f"{variant.name}: too few units yet to say anything"

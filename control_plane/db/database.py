@@ -49,6 +49,11 @@ CONNECTION_OPTIONS: dict[str, str | int] = {
 }
 
 
+def allow_seconds(session: Session, seconds: int) -> None:
+    """Longer than usual, for a job of the background: the statements of this transaction."""
+    session.connection().execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))
+
+
 class Database:
     def __init__(self, url: Secret) -> None:
         self.url = url

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,13 +22,13 @@ from sqlalchemy import text
 from sqlmodel import Session
 
 from control_plane.db import locks
-from control_plane.db.database import Database
+from control_plane.db.database import Database, allow_seconds
 from control_plane.errors import DatabaseAway, QueryTooLong
 from control_plane.experiments.statistics import width
 from control_plane.resources.model import Ref
 from control_plane.resources.store import ResourceStore
 from control_plane.revisions.service import Revisions
-from control_plane.usage.sql import IS_ERROR
+from control_plane.usage.histogram import percentile
 from headgate.rules.names import SHARED_TENANT
 from headgate.v1 import config_pb2
 
@@ -45,6 +46,9 @@ SUCCESS = 0.7
 # Smaller moves are not worth a revision.
 MATERIAL = 0.01
 ACTOR = "headgate"
+# A round that takes long is made seldom: a twentieth of one connection's time at most.
+REST = 20.0
+MAX_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,9 @@ class Fit:
     # By age: 100 units that are a half-life old count as 50.
     units: float
     answers: int
+    # What an attempt costs, over the share of answers that were good enough.
     cost_per_success_usd: float | None
+    # Half of the calls took no longer.
     latency_ms: float | None
 
     @property
@@ -94,9 +100,8 @@ def _fit(
     nn: float,
     yy: float,
     ny: float,
-    successes: float,
-    cost: float | None,
-    latency: float | None,
+    cost_per_success: float | None,
+    latency: list[int] | None,
 ) -> Fit:
     # Two answers that nobody gave, one of each kind: a hundred perfect ones do not prove perfection.
     n, y, nn, yy, ny = n + 2, y + 1, nn + 2, yy + 1, ny + 1
@@ -114,8 +119,8 @@ def _fit(
         upper=min(1.0, mean + half),
         units=max(0.0, units - 2),
         answers=int(answers),
-        cost_per_success_usd=cost / successes if cost is not None and successes else None,
-        latency_ms=latency,
+        cost_per_success_usd=cost_per_success,
+        latency_ms=percentile(latency, 0.5) if latency else None,
     )
 
 
@@ -135,17 +140,21 @@ class TaskFit:
 
     async def run(self) -> None:
         """Runs until cancelled."""
+        pause = EVERY_SECONDS
         while True:
-            await asyncio.sleep(EVERY_SECONDS)
+            await asyncio.sleep(pause)
+            began = time.monotonic()
             try:
                 await self._database.run(self.learn)
             except (DatabaseAway, QueryTooLong):
                 continue
+            pause = max(EVERY_SECONDS, REST * (time.monotonic() - began))
 
     def learn(self, session: Session) -> None:
         """One round, unless another replica is at it: writes what has changed by enough to matter."""
         if not locks.taken(session, locks.TASK_FIT):
             return
+        allow_seconds(session, MAX_SECONDS)
         now = self._now()
         resources = ResourceStore(session)
         models = resources.names_of_kinds(("model",))
@@ -204,37 +213,36 @@ def _differs(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     )
 
 
-_FITS = f"""
+_FITS = """
 WITH said AS (
-  SELECT DISTINCT ON (request_id, source, name) request_id, source, rubric, value
+  SELECT DISTINCT ON (request_id, source, name)
+    tenant, model, task, unit, request_id, source, rubric, value, time
   FROM score_record
-  WHERE time >= :start AND source IN (1, 2) AND versus = '' AND NOT changed
+  WHERE time >= :start AND source IN (1, 2) AND versus = '' AND NOT changed AND model <> ''
     AND (CAST(:tenant AS text) IS NULL OR tenant = :tenant)
+    AND (CAST(:task AS text) IS NULL OR task = :task)
   ORDER BY request_id, source, name, ingested_at DESC, id DESC
-), scores AS (
-  SELECT request_id, max(rubric) AS rubric,
+), answers AS (
+  SELECT tenant, model, task, unit, max(rubric) AS rubric,
     coalesce(avg(value) FILTER (WHERE source = 1), 1) * coalesce(min(value) FILTER (WHERE source = 2), 1)
-      AS quality
-  FROM said GROUP BY request_id
+      AS quality,
+    power(0.5, extract(epoch FROM :now - min(time)) / :half_life)::float8 AS weight
+  FROM said GROUP BY tenant, model, task, unit, request_id
   -- Where a judge or a check said nothing, the others are not all that was asked for.
   HAVING bool_and(value IS NOT NULL)
-), answers AS (
-  SELECT tenant, model, task, rubric, quality, request_latency_ms AS latency_ms,
-    coalesce(nullif(session, ''), nullif(user_name, ''), request_id::text) AS unit,
-    cost_picousd::float8 / 1e12 AS cost,
-    power(0.5, extract(epoch FROM :now - time) / :half_life) AS weight
-  FROM usage_record JOIN scores USING (request_id)
-  WHERE time >= :start AND final AND purpose IN (0, 2) AND NOT {IS_ERROR}
-    AND (CAST(:task AS text) IS NULL OR task = :task)
 ), units AS (
-  SELECT tenant, model, task, rubric, unit, count(*) AS answers,
-    sum(weight) AS n, sum(weight * quality) AS y,
-    sum(weight) FILTER (WHERE quality >= :success) AS successes, sum(weight * cost) AS cost,
-    sum(weight * latency_ms) AS latency
+  SELECT tenant, model, task, rubric, unit, count(*) AS answers, sum(weight) AS n,
+    sum(weight * quality) AS y, sum(weight) FILTER (WHERE quality >= :success) AS successes
   FROM answers GROUP BY tenant, model, task, rubric, unit
+), found AS (
+  SELECT tenant, model, task, rubric, sum(answers) AS answers, sum(n) AS n, sum(y) AS y, sum(n * n) AS nn,
+    sum(y * y) AS yy, sum(n * y) AS ny, coalesce(sum(successes), 0) AS successes
+  FROM units GROUP BY tenant, model, task, rubric
+), costs AS (
+  SELECT tenant, model, task, sum(cost_picousd)::float8 / 1e12 / nullif(sum(attempts), 0) AS cost,
+    hist_sum(latency_histogram) AS latency
+  FROM usage_hour WHERE hour >= :start AND purpose IN (0, 2) GROUP BY tenant, model, task
 )
-SELECT tenant, model, task, rubric, sum(answers), sum(n)::float8, sum(y)::float8, sum(n * n)::float8,
-  sum(y * y)::float8, sum(n * y)::float8, coalesce(sum(successes), 0)::float8, sum(cost)::float8,
-  (sum(latency) / nullif(sum(n), 0))::float8
-FROM units GROUP BY tenant, model, task, rubric ORDER BY task, model, rubric
-"""  # noqa: S608 - constants
+SELECT tenant, model, task, rubric, answers, n, y, nn, yy, ny, cost * n / nullif(successes, 0), latency
+FROM found LEFT JOIN costs USING (tenant, model, task) ORDER BY task, model, rubric
+"""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 
 from sqlalchemy import text
 from sqlmodel import Session
@@ -21,19 +21,18 @@ from control_plane.snapshots.model import Entry
 from headgate.v1 import config_pb2
 
 EVERY_SECONDS = 3.0
-SECONDS_PER_DAY = 86_400
 
-# Second answers that pairwise judges asked for are paid by the judge; shadows pay for themselves.
-_SUMS = """
-SELECT tenant, experiment, CASE WHEN purpose = 2 THEN variant ELSE '' END AS variant,
-  coalesce(sum(cost_picousd::numeric), 0)
+_OF_EXPERIMENT = """
+SELECT CASE WHEN purpose = 2 THEN variant ELSE '' END, coalesce(sum(cost_picousd::numeric), 0)
 FROM usage_record
-WHERE time >= :start AND time < :end AND experiment <> '' AND purpose <> 0
+WHERE tenant = :tenant AND experiment = :experiment AND time >= :start AND time < :end AND purpose <> 0
+GROUP BY 1 ORDER BY 1
 """
+_TODAY = "SELECT tenant, experiment, variant, cost_picousd FROM background_day WHERE day = :day"
 
 
 def of_experiment(session: Session, question: Question) -> Iterator[Spent]:
-    statement = f"{_SUMS} AND tenant = :tenant AND experiment = :experiment GROUP BY 1, 2, 3 ORDER BY 3"
+    """Second answers that pairwise judges asked for are paid by the judge; shadows pay for themselves."""
     parameters = {
         "start": question.start,
         "end": question.end,
@@ -41,7 +40,7 @@ def of_experiment(session: Session, question: Question) -> Iterator[Spent]:
         "experiment": question.experiment,
     }
     judging = 0
-    for _, _, variant, picousd in session.connection().execute(text(statement), parameters):
+    for variant, picousd in session.connection().execute(text(_OF_EXPERIMENT), parameters):
         if variant in question.shadows:
             yield Spent(variant, int(picousd))
         else:
@@ -86,17 +85,20 @@ class Spending:
 
 
 def _today(session: Session, now: datetime, shadows: dict[str, set[str]]) -> config_pb2.Spending:
-    start = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
-    rows = session.connection().execute(text(f"{_SUMS} GROUP BY 1, 2, 3"), {"start": start, "end": now})
+    day = now.astimezone(UTC).date()
     sums: dict[tuple[str, str, str], int] = {}
-    for tenant, experiment, variant, picousd in rows:
+    for tenant, experiment, variant, picousd in session.connection().execute(text(_TODAY), {"day": day}):
         if experiment in shadows:
             purse = tenant, experiment, variant if variant in shadows[experiment] else ""
             sums[purse] = sums.get(purse, 0) + int(picousd)
     return config_pb2.Spending(
-        day=int(start.timestamp()) // SECONDS_PER_DAY,
+        day=(day - date(1970, 1, 1)).days,
         spent=[
             config_pb2.Spent(tenant=t, experiment=e, variant=v, picousd=picousd)
             for (t, e, v), picousd in sums.items()
         ],
     )
+
+
+def forget_before(session: Session, moment: datetime) -> None:
+    session.connection().execute(text("DELETE FROM background_day WHERE day < :day"), {"day": moment.date()})

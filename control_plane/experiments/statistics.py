@@ -21,6 +21,8 @@ from dataclasses import dataclass, replace
 TIGHTEST_AT_UNITS = 1_000
 # Per variant, before anything is said: the variance of fewer is a guess.
 MIN_UNITS = 50
+# Of double precision, over long sums.
+ROUNDING = 1e-9
 # Rates that are betted on.
 BETS = 15
 # Strength of the belief that shares are as the weights say: a hundred units' worth.
@@ -84,6 +86,8 @@ def difference(baseline: Sums, other: Sums, alpha: float) -> Interval | None:
     before, after = baseline.mean, other.mean
     if before is None or after is None:
         return None
+    if abs(after - before) <= ROUNDING * max(abs(before), abs(after)):
+        after = before  # sums of the same figures in another order
     units = baseline.units + other.units
     variance = units * (baseline.variance / baseline.units + other.variance / other.units)
     return Interval(after - before, math.sqrt(variance) * width(units, alpha))

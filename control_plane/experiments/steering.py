@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
@@ -15,7 +16,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from control_plane.db import locks
-from control_plane.db.database import Database
+from control_plane.db.database import Database, allow_seconds
 from control_plane.errors import DatabaseAway, InvalidField, QueryTooLong
 from control_plane.experiments import store
 from control_plane.experiments.decisions import (
@@ -45,6 +46,9 @@ EVERY_SECONDS = 5.0
 # Who decides by a rule, as the audit trail calls it.
 ACTOR = "headgate"
 PROMOTE = "promote"
+# An experiment whose figures take long is looked at seldom: a twentieth of one connection's time at most.
+REST = 20.0
+MAX_SECONDS = 120
 
 
 class Steering:
@@ -105,38 +109,42 @@ class Steering:
 
     async def run(self) -> None:
         """Runs until cancelled."""
+        due: dict[Ref, float] = {}
         while True:
             await asyncio.sleep(EVERY_SECONDS)
             try:
-                await self._database.run(self.decide_all)
+                wanted = await self._database.read(undecided)
+                for ref in wanted:
+                    began = time.monotonic()
+                    if began >= due.get(ref, 0.0):
+                        await self._database.run(lambda session: self.decide(session, ref))  # noqa: B023
+                        took = time.monotonic() - began
+                        due[ref] = began + took + REST * took
             except (DatabaseAway, QueryTooLong):
                 continue
+            due = {ref: due[ref] for ref in wanted if ref in due}
 
-    def decide_all(self, session: Session) -> None:
-        """One round of all rules, unless another replica is at it."""
+    def decide(self, session: Session, ref: Ref) -> None:
+        """By the rules of one experiment, unless another replica is at it."""
         if not locks.taken(session, locks.EXPERIMENTS):
             return
+        allow_seconds(session, MAX_SECONDS)
         resources = ResourceStore(session)
-        rows = resources.of_kinds(("experiment",))
-        states = resources.get_states([_ref(row) for row in rows])
-        for row in rows:
-            state = states.get(_ref(row))
-            if state is not None and state.disabled:
-                continue
-            known = known_of(row, state.detail if state is not None else {})
-            if known.decided.is_over or not (
-                known.spec.HasField("stop") or known.spec.HasField("guardrails")
-            ):
-                continue
-            decided = self._decided(session, known)
-            if decided != known.decided:
-                self._write(session, known, decided, ACTOR)
-                log.info(
-                    "experiment decided",
-                    extra={
-                        "data": {"experiment": known.ref.name, "tenant": known.ref.tenant, **decided.detail()}
-                    },
-                )
+        row, state = resources.get(ref), resources.get_states([ref]).get(ref)
+        if row is None:
+            return
+        known = known_of(row, state.detail if state is not None else {})
+        decided = self._decided(session, known)
+        if decided == known.decided:
+            return
+        self._revisions.lock(session)
+        session.expire_all()
+        row, state = resources.get(ref), resources.get_states([ref]).get(ref)
+        if row is None or known_of(row, state.detail if state is not None else {}) != known:
+            return  # somebody changed it, or decided, meanwhile
+        self._write(session, known, decided, ACTOR)
+        told = {"experiment": ref.name, "tenant": ref.tenant, **decided.detail()}
+        log.info("experiment decided", extra={"data": told})
 
     def _decided(self, session: Session, known: Known) -> Decided:
         now = self._now()
@@ -167,6 +175,21 @@ class Steering:
         if decided.would_win == winner:
             return decided
         return replace(decided, would_win=winner, evidence=evidence)
+
+
+def undecided(session: Session) -> list[Ref]:
+    """Experiments that have a rule and are not over."""
+    resources = ResourceStore(session)
+    rows = resources.of_kinds(("experiment",))
+    states = resources.get_states([_ref(row) for row in rows])
+    found = []
+    for row in rows:
+        state = states.get(_ref(row))
+        if state is not None and (state.disabled or Decided.read(state.detail).is_over):
+            continue
+        if row.spec.get("stop") is not None or row.spec.get("guardrails") is not None:
+            found.append(_ref(row))
+    return found
 
 
 def _rule(known: Known) -> Rule:

@@ -17,7 +17,7 @@ from headgate.v1 import usage_pb2
 
 COLUMNS = (
     *("time", "id", "request_id", "tenant", "source", "name", "rubric", "value", "remark", "unscored"),
-    *("versus", "changed", "proxy"),
+    *("versus", "changed", "model", "task", "unit", "proxy"),
 )
 # A replay changes nothing.
 INSERT = f"""
@@ -25,7 +25,7 @@ INSERT INTO score_record ({", ".join(COLUMNS)}) VALUES ({", ".join(["%s"] * len(
 ON CONFLICT (time, id) DO NOTHING
 """  # noqa: S608 - constants
 
-Row = tuple[datetime, UUID, UUID, str, int, str, str, float | None, int, int, str, bool, str]
+Row = tuple[datetime, UUID, UUID, str, int, str, str, float | None, int, int, str, bool, str, str, str, str]
 
 
 def row_of(raw: bytes, proxy: str, oldest_ms: int, now_ms: int) -> Row:
@@ -46,20 +46,24 @@ def row_of(raw: bytes, proxy: str, oldest_ms: int, now_ms: int) -> Row:
         raise Poison("value is not between 0 and 1")
     if value is None and not score.unscored:
         raise Poison("neither a value nor a reason why there is none")
-    texts = [_text(one) for one in (score.tenant, score.name, score.rubric, score.versus)]
+    said = (score.tenant, score.name, score.rubric, score.versus, score.model, score.task, score.unit)
+    tenant, name, rubric, versus, model, task, unit = map(_text, said)
     return (
         datetime.fromtimestamp(call_ms / 1000, UTC),
         UUID(bytes=score.id),
         UUID(bytes=score.request_id),
-        texts[0],
+        tenant,
         _small(score.source),
-        texts[1],
-        texts[2],
+        name,
+        rubric,
         value,
         _small(score.remark),
         _small(score.unscored),
-        texts[3],
+        versus,
         score.changed,
+        model,
+        task,
+        unit,
         proxy,
     )
 

@@ -78,7 +78,8 @@ WITH fresh AS (
   ON CONFLICT (time, id) DO NOTHING
   RETURNING time, tenant, key, route, model, provider, task, region, purpose, final, client_status, outcome,
     request_latency_ms, started_ms, first_token_ms, input_tokens, cache_read_tokens,
-    cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, cost_picousd
+    cache_write_5m_tokens, cache_write_1h_tokens, output_tokens, reasoning_tokens, cost_picousd,
+    experiment, variant
 ), sums AS (
   SELECT date_trunc('hour', time, 'UTC') AS hour, tenant, key, route, model, provider, task, region,
     purpose, {SUMS},
@@ -96,6 +97,14 @@ WITH fresh AS (
       ELSE old.cost_picousd + coalesce(excluded.cost_picousd, 0) END,
     latency_histogram = hist_add(old.latency_histogram, excluded.latency_histogram),
     first_token_histogram = hist_add(old.first_token_histogram, excluded.first_token_histogram)
+), aside AS (
+  INSERT INTO background_day AS old (day, tenant, experiment, variant, cost_picousd)
+  SELECT (time AT TIME ZONE 'UTC')::date, tenant, experiment, CASE purpose WHEN 2 THEN variant ELSE '' END,
+    sum(cost_picousd::numeric)
+  FROM fresh WHERE purpose <> 0 AND experiment <> '' AND cost_picousd > 0
+  GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+  ON CONFLICT (day, tenant, experiment, variant) DO UPDATE
+    SET cost_picousd = old.cost_picousd + excluded.cost_picousd
 )
 SELECT attempts FROM sums
 """  # noqa: S608 - constants

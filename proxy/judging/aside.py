@@ -48,6 +48,8 @@ class Answered:
     operation: str
     body: bytes
     streamed: bool
+    # Who answered it in the end, as the config calls it.
+    model: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +120,8 @@ class Aside:
         finally:
             self._settlement.close(call, 0)
             self._budget.settle(errand.purse, expected, call.cost_picousd)
-        return Answered(call.request_id, call.asked.operation, body, call.asked.stream)
+        model = call.attempts[-1].target.model
+        return Answered(call.request_id, call.asked.operation, body, call.asked.stream, model)
 
     def _call(self, beside: Call, errand: Errand) -> tuple[Call, Sequence[Step]]:
         request_id = self._ids.new()
@@ -155,7 +158,8 @@ class Aside:
             beside.key,
             asked,
             Route(errand.route, errand.node, beside.route.task, timeouts=timeouts),
-            beside.options,
+            # A receipt would change how its stream ends.
+            replace(beside.options, inline_receipt=False) if beside.options is not None else None,
             now + min(timeouts.total_seconds, Timeouts().total_seconds),
             facts,
             facts.excluded,

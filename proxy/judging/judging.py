@@ -6,6 +6,7 @@ Scores go up: numbers, names and enumerated reasons. What was asked, answered an
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -44,6 +45,7 @@ class Heard:
 
     request_id: bytes
     variant: Variant[Target]
+    model: str
     # What a judge is shown, and what a check looks at.
     shown: str
     text: str
@@ -82,14 +84,14 @@ class Judging:
         if not facts.judged or judge is None:
             return
         if job.body is None:
-            self._write(call, call.request_id, usage_pb2.SCORE_SOURCE_JUDGE, unscored="no_answer")
+            self._write(call, None, usage_pb2.SCORE_SOURCE_JUDGE, unscored="no_answer")
             return
         variant = next((v for v in experiment.variants if v.name == facts.assignments[0].variant), None)
         if variant is None:
             return
         try:
             question = question_of(call.asked)
-            mine = _heard(variant, Answered(call.request_id, call.asked.operation, job.body, job.streamed))
+            mine = _heard(variant, _of_client(job, job.body))
         except ValueError:
             self._metrics.in_background("answer", "unreadable")
             return
@@ -267,13 +269,12 @@ class Judging:
             self._metrics.in_background("check", "failed" if value is None else "scored")
             self._write(
                 call,
-                heard.request_id,
+                heard,
                 usage_pb2.SCORE_SOURCE_CHECK,
                 name=name,
                 rubric=judge.rubric_name,
                 value=value,
                 unscored="" if value is not None else "failed",
-                changed=heard.variant.changes,
             )
 
     async def _hook(self, check: resources_pb2.HttpCheck, question: str, answer: str) -> float | None:
@@ -313,7 +314,7 @@ class Judging:
         self._metrics.in_background("judge", outcome)
         self._write(
             call,
-            heard.request_id,
+            heard,
             usage_pb2.SCORE_SOURCE_JUDGE,
             name=name,
             rubric=judge.rubric_name,
@@ -321,25 +322,29 @@ class Judging:
             remark=verdict.remark if verdict is not None else usage_pb2.REMARK_UNSPECIFIED,
             unscored="" if verdict is not None else outcome,
             versus=versus,
-            changed=heard.variant.changes,
         )
 
     def _write(
         self,
         call: Call,
-        request_id: bytes,
+        heard: Heard | None,
         source: usage_pb2.ScoreSource,
         *,
         unscored: str = "",
         **fields: Any,
     ) -> None:
-        """`unscored`: why there is no value; "" there is one."""
+        """`heard` None: the call was not answered. `unscored`: why there is no value; "" there is one."""
+        request_id = heard.request_id if heard is not None else call.request_id
         record = usage_pb2.ScoreRecord(
             id=self._ids.new(),
             request_id=request_id,
             tenant=call.key.tenant,
             source=source,
             unscored=_UNSCORED.get(unscored, usage_pb2.UNSCORED_UNSPECIFIED),
+            changed=heard is not None and heard.variant.changes,
+            model=heard.model if heard is not None else "",
+            task=call.facts.task if call.facts is not None else "",
+            unit=_unit(call),
             **fields,
         )
         try:
@@ -348,10 +353,24 @@ class Judging:
             self._metrics.in_background("score", "dropped")  # calls come first
 
 
+def _unit(call: Call) -> str:
+    """Stands for whoever asked, and does not say who it was."""
+    facts = call.facts
+    said = facts.session or facts.user if facts is not None else ""
+    digest = hashlib.blake2b(f"{call.key.tenant}\0{said}".encode("utf-8", "surrogatepass"), digest_size=12)
+    return digest.hexdigest() if said else call.request_id.hex()
+
+
+def _of_client(job: Job, body: bytes) -> Answered:
+    call = job.call
+    model = call.attempts[-1].target.model
+    return Answered(call.request_id, call.asked.operation, body, job.streamed, model)
+
+
 def _heard(variant: Variant[Target], answered: Answered) -> Heard:
     """Raises ValueError where it cannot be read."""
     answer = answer_of(answered.operation, answered.body, streamed=answered.streamed)
-    return Heard(answered.request_id, variant, shown(answer), text_of(answer))
+    return Heard(answered.request_id, variant, answered.model, shown(answer), text_of(answer))
 
 
 def _rival(experiment: Experiment[Target], request_id: bytes) -> Variant[Target] | None:

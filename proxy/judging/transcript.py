@@ -48,6 +48,8 @@ def answer_of(operation: str, body: bytes, *, streamed: bool) -> Answer:
     """A complete answer in a client's dialect. Raises ValueError where it is none."""
     answer = Answer()
     reader = _READERS[GENERATING[operation]](answer)
+    # A provider that does not stream may answer in one piece to a client that wanted events.
+    streamed = streamed and body.lstrip()[:1] != b"{"
     try:
         if streamed:
             for _, document in events_in(body):

@@ -292,7 +292,7 @@ class UsageRecord(_message.Message):
     def __init__(self, id: _Optional[bytes] = ..., request_id: _Optional[bytes] = ..., attempt_number: _Optional[int] = ..., tenant: _Optional[str] = ..., key: _Optional[str] = ..., route: _Optional[str] = ..., model: _Optional[str] = ..., provider: _Optional[str] = ..., upstream_model: _Optional[str] = ..., provider_key: _Optional[str] = ..., region: _Optional[str] = ..., user: _Optional[str] = ..., session: _Optional[str] = ..., task: _Optional[str] = ..., metadata: _Optional[_Mapping[str, str]] = ..., operation: _Optional[str] = ..., stream: _Optional[bool] = ..., outcome: _Optional[_Union[Outcome, str]] = ..., reason: _Optional[_Union[Reason, str]] = ..., status: _Optional[int] = ..., upstream_request_id: _Optional[str] = ..., final: _Optional[bool] = ..., client_status: _Optional[int] = ..., started_ms: _Optional[int] = ..., latency_ms: _Optional[int] = ..., first_token_ms: _Optional[int] = ..., request_latency_ms: _Optional[int] = ..., input_tokens: _Optional[int] = ..., cache_read_tokens: _Optional[int] = ..., cache_write_5m_tokens: _Optional[int] = ..., cache_write_1h_tokens: _Optional[int] = ..., audio_input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., reasoning_tokens: _Optional[int] = ..., audio_output_tokens: _Optional[int] = ..., estimated: _Optional[bool] = ..., cost_picousd: _Optional[int] = ..., price_version: _Optional[str] = ..., service_tier: _Optional[str] = ..., cache: _Optional[_Union[CacheResult, str]] = ..., experiment: _Optional[str] = ..., variant: _Optional[str] = ..., variant_by_request: _Optional[bool] = ..., outside_variant: _Optional[bool] = ..., purpose: _Optional[_Union[Purpose, str]] = ...) -> None: ...
 
 class ScoreRecord(_message.Message):
-    __slots__ = ("id", "request_id", "tenant", "source", "name", "rubric", "value", "remark", "unscored", "versus", "changed")
+    __slots__ = ("id", "request_id", "tenant", "source", "name", "rubric", "value", "remark", "unscored", "versus", "changed", "model", "task", "unit")
     ID_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     TENANT_FIELD_NUMBER: _ClassVar[int]
@@ -304,6 +304,9 @@ class ScoreRecord(_message.Message):
     UNSCORED_FIELD_NUMBER: _ClassVar[int]
     VERSUS_FIELD_NUMBER: _ClassVar[int]
     CHANGED_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    TASK_FIELD_NUMBER: _ClassVar[int]
+    UNIT_FIELD_NUMBER: _ClassVar[int]
     id: bytes
     request_id: bytes
     tenant: str
@@ -315,4 +318,7 @@ class ScoreRecord(_message.Message):
     unscored: Unscored
     versus: str
     changed: bool
-    def __init__(self, id: _Optional[bytes] = ..., request_id: _Optional[bytes] = ..., tenant: _Optional[str] = ..., source: _Optional[_Union[ScoreSource, str]] = ..., name: _Optional[str] = ..., rubric: _Optional[str] = ..., value: _Optional[float] = ..., remark: _Optional[_Union[Remark, str]] = ..., unscored: _Optional[_Union[Unscored, str]] = ..., versus: _Optional[str] = ..., changed: _Optional[bool] = ...) -> None: ...
+    model: str
+    task: str
+    unit: str
+    def __init__(self, id: _Optional[bytes] = ..., request_id: _Optional[bytes] = ..., tenant: _Optional[str] = ..., source: _Optional[_Union[ScoreSource, str]] = ..., name: _Optional[str] = ..., rubric: _Optional[str] = ..., value: _Optional[float] = ..., remark: _Optional[_Union[Remark, str]] = ..., unscored: _Optional[_Union[Unscored, str]] = ..., versus: _Optional[str] = ..., changed: _Optional[bool] = ..., model: _Optional[str] = ..., task: _Optional[str] = ..., unit: _Optional[str] = ...) -> None: ...

@@ -36,9 +36,22 @@ def upgrade() -> None:
           unscored smallint NOT NULL,
           versus text NOT NULL,
           changed boolean NOT NULL,
+          model text NOT NULL,
+          task text NOT NULL,
+          unit text NOT NULL,
           proxy text NOT NULL,
           ingested_at timestamptz NOT NULL DEFAULT now(),
           PRIMARY KEY (time, id)
+        );
+        -- What judges and shadows have cost in a day, added to with the records themselves: proxies with a limit
+        -- are told every few seconds.
+        CREATE TABLE background_day (
+          day date NOT NULL,
+          tenant text NOT NULL,
+          experiment text NOT NULL,
+          variant text NOT NULL,
+          cost_picousd numeric NOT NULL,
+          PRIMARY KEY (day, tenant, experiment, variant)
         );
         CREATE INDEX score_record_tenant ON score_record (tenant, time);
         """
