@@ -25,6 +25,7 @@ EXPORTED = (
     *("request_id", "variant", "unit", "error", "cost_usd", "latency_ms", "first_token_ms", "outside"),
     *("quality", "feedback", "success"),
 )
+MAX_REMARKS = 4
 NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="Of the experiment.", show_default=False)]
 SinceOption = Annotated[
     str | None,
@@ -189,6 +190,7 @@ def _item(variant: experiments_pb2.VariantView) -> dict[str, Any]:
         "outside": variant.outside,
         "judged": variant.judged,
         "unscored": variant.unscored,
+        "remarks": {_remark(one): one.count for one in variant.remarks},
         **{
             metric.name: {
                 "mean": metric.mean if metric.HasField("mean") else None,
@@ -237,6 +239,10 @@ def _verdicts(found: experiments_pb2.ShowExperimentResponse) -> Iterator[str]:
                 yield f"{how}: not decided{_when(metric, units, seconds)}"
         if not told:
             yield f"{variant.name}: too few units yet to say anything"
+    for variant in found.variants:
+        if variant.remarks:
+            reasons = [f"{_remark(one)} {one.count}" for one in variant.remarks[:MAX_REMARKS]]
+            yield f"judges say of {variant.name}: {', '.join(reasons)}"
     for one in found.background:
         who = f"the shadow {one.variant}" if one.variant else "judging"
         yield f"{who} has cost {usd_text(one.cost_picousd)} USD"
@@ -245,6 +251,12 @@ def _verdicts(found: experiments_pb2.ShowExperimentResponse) -> Iterator[str]:
     judged, unscored = (sum(getattr(v, name) for v in found.variants) for name in ("judged", "unscored"))
     if unscored:
         yield f"of {judged} answers that were to be judged, {unscored} were not by every judge"
+
+
+def _remark(one: experiments_pb2.RemarkCount) -> str:
+    from headgate.v1 import usage_pb2
+
+    return usage_pb2.Remark.Name(one.remark).removeprefix("REMARK_").lower()
 
 
 def _decided(found: experiments_pb2.ShowExperimentResponse) -> Iterator[str]:

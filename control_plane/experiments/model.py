@@ -37,6 +37,8 @@ class VariantResult:
     judged: int = 0
     unscored: int = 0
     metrics: list[Metric] = field(default_factory=list)
+    # (remark of usage.proto, how often)
+    remarks: list[tuple[int, int]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

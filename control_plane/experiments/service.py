@@ -134,6 +134,7 @@ class _Report:
         self._arms = {arm.variant: arm for arm in store.arms(session, question)}
         self._preferences = store.preferences(session, question) if known.pairwise else {}
         self._checks = store.checks(session, question) if known.spec.judge.checks else {}
+        self._remarks = store.remarks(session, question) if known.spec.HasField("judge") else {}
         # Of one metric, all variants and all looks together are wrong once in twenty.
         self._alpha = (1 - DEFAULT_CONFIDENCE) / max(1, len(known.spec.variants) - 1)
 
@@ -203,6 +204,7 @@ class _Report:
             arm.judged,
             arm.unscored,
             metrics,
+            self._remarks.get(name, []),
         )
 
     def _metric(self, name: str, sums: Sums, first: Sums, *, is_first: bool) -> Metric:

@@ -95,6 +95,14 @@ def checks(session: Session, question: Question) -> dict[str, dict[str, Sums]]:
     return dict(found)
 
 
+def remarks(session: Session, question: Question) -> dict[str, list[tuple[int, int]]]:
+    """By variant: (remark, how often a judge made it), the most frequent first."""
+    found: dict[str, list[tuple[int, int]]] = defaultdict(list)
+    for variant, remark, count in _run(session, _REMARKS, question):
+        found[variant].append((int(remark), int(count)))
+    return dict(found)
+
+
 def agreement(session: Session, question: Question) -> float | None:
     """Krippendorff's alpha of the judges, for numbers: 1 they say the same, 0 as chance would."""
     row = _run(session, _AGREEMENT, question)[0]
@@ -154,7 +162,8 @@ def _per_variant(n: str, y: str, seen: str = "") -> str:
 # Of one answer by one judge, the last word counts.
 _SAID = """
 said AS (
-  SELECT DISTINCT ON (request_id, source, name, versus) request_id, source, name, versus, value, unscored
+  SELECT DISTINCT ON (request_id, source, name, versus)
+    request_id, source, name, versus, value, unscored, remark
   FROM score_record WHERE (tenant = :tenant OR :tenant = '*') AND time >= :start AND time < :end
   ORDER BY request_id, source, name, versus, ingested_at DESC, id DESC
 )"""
@@ -231,6 +240,11 @@ WITH {_COMPARED}, units AS (
   FROM said JOIN who USING (request_id) WHERE source = 2 AND value IS NOT NULL GROUP BY name, variant, unit
 )
 SELECT name, variant, {_per_variant("value_n", "value_y")} FROM units GROUP BY name, variant ORDER BY name
+"""  # noqa: S608 - constants
+_REMARKS = f"""
+WITH {_COMPARED}
+SELECT variant, remark, count(*) FROM said JOIN who USING (request_id)
+WHERE source = 1 AND remark <> 0 GROUP BY variant, remark ORDER BY variant, count(*) DESC, remark
 """  # noqa: S608 - constants
 _AGREEMENT = f"""
 WITH {_COMPARED}, several AS (

@@ -165,6 +165,10 @@ def _variant(variant: VariantResult) -> experiments_pb2.VariantView:
         judged=variant.judged,
         unscored=variant.unscored,
         metrics=[_metric(metric) for metric in variant.metrics],
+        remarks=[
+            experiments_pb2.RemarkCount(remark=remark, count=count)  # type: ignore[arg-type]
+            for remark, count in variant.remarks
+        ],
     )
 
 

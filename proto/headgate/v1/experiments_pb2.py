@@ -24,49 +24,52 @@ _sym_db = _symbol_database.Default()
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from headgate.v1 import resources_pb2 as headgate_dot_v1_dot_resources__pb2
+from headgate.v1 import usage_pb2 as headgate_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dheadgate/v1/experiments.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bheadgate/v1/resources.proto\"_\n\x15ShowExperimentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12(\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9b\x03\n\x16ShowExperimentResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12(\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nconfidence\x18\x05 \x01(\x01\x12*\n\x08variants\x18\x06 \x03(\x0b\x32\x18.headgate.v1.VariantView\x12\x15\n\rshare_p_value\x18\x07 \x01(\x01\x12\x16\n\x0eshares_are_off\x18\x08 \x01(\x08\x12+\n\x05state\x18\t \x01(\x0b\x32\x1c.headgate.v1.ExperimentState\x12\x1d\n\x10judges_agreement\x18\n \x01(\x01H\x00\x88\x01\x01\x12/\n\nbackground\x18\x0b \x03(\x0b\x32\x1b.headgate.v1.BackgroundCost\x12\x12\n\ndecided_by\x18\x0c \x01(\tB\x13\n\x11_judges_agreement\"7\n\x0e\x42\x61\x63kgroundCost\x12\x0f\n\x07variant\x18\x01 \x01(\t\x12\x14\n\x0c\x63ost_picousd\x18\x02 \x01(\x03\"\xd8\x01\n\x0bVariantView\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\x12\r\n\x05units\x18\x03 \x01(\x04\x12\r\n\x05\x63\x61lls\x18\x04 \x01(\x04\x12\x10\n\x08unpriced\x18\x05 \x01(\x04\x12\x0f\n\x07outside\x18\x06 \x01(\x04\x12(\n\x07metrics\x18\x07 \x03(\x0b\x32\x17.headgate.v1.MetricView\x12\x0e\n\x06shadow\x18\x08 \x01(\x08\x12\x0f\n\x07stopped\x18\t \x01(\t\x12\x0e\n\x06judged\x18\n \x01(\x04\x12\x10\n\x08unscored\x18\x0b \x01(\x04\"\xba\x01\n\nMetricView\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x04mean\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\ndifference\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\nhalf_width\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x1d\n\x10\x64\x65\x63ided_at_units\x18\x05 \x01(\x04H\x03\x88\x01\x01\x42\x07\n\x05_meanB\r\n\x0b_differenceB\r\n\x0b_half_widthB\x13\n\x11_decided_at_units\"u\n\x17\x45xportExperimentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12(\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\npage_token\x18\x04 \x01(\t\"]\n\x18\x45xportExperimentResponse\x12(\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x19.headgate.v1.ExportedCall\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc5\x02\n\x0c\x45xportedCall\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07variant\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\r\n\x05\x65rror\x18\x04 \x01(\x08\x12\x15\n\x08\x63ost_usd\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nlatency_ms\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\x0e\x66irst_token_ms\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12\x0f\n\x07outside\x18\x08 \x01(\x08\x12\x14\n\x07quality\x18\t \x01(\x01H\x03\x88\x01\x01\x12\x15\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\n \x01(\x01H\x04\x88\x01\x01\x12\x14\n\x07success\x18\x0b \x01(\x08H\x05\x88\x01\x01\x42\x0b\n\t_cost_usdB\r\n\x0b_latency_msB\x11\n\x0f_first_token_msB\n\n\x08_qualityB\x0b\n\t_feedbackB\n\n\x08_success\"I\n\x18PromoteExperimentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\"-\n\x19PromoteExperimentResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"F\n\x15StopExperimentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\"*\n\x16StopExperimentResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"6\n\x16StartExperimentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"+\n\x17StartExperimentResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"g\n\x12ListTaskFitRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\x04task\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\tB\x07\n\x05_task\"V\n\x13ListTaskFitResponse\x12&\n\x04\x66its\x18\x01 \x03(\x0b\x32\x18.headgate.v1.TaskFitView\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x92\x02\n\x0bTaskFitView\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12\x0e\n\x06rubric\x18\x04 \x01(\t\x12\x0f\n\x07quality\x18\x05 \x01(\x01\x12\r\n\x05lower\x18\x06 \x01(\x01\x12\r\n\x05upper\x18\x07 \x01(\x01\x12\r\n\x05units\x18\x08 \x01(\x01\x12\x0f\n\x07\x61nswers\x18\t \x01(\x04\x12!\n\x14\x63ost_per_success_usd\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nlatency_ms\x18\x0b \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x0bis_evidence\x18\x0c \x01(\x08\x42\x17\n\x15_cost_per_success_usdB\r\n\x0b_latency_ms2\xbe\x04\n\x11\x45xperimentService\x12Y\n\x0eShowExperiment\x12\".headgate.v1.ShowExperimentRequest\x1a#.headgate.v1.ShowExperimentResponse\x12_\n\x10\x45xportExperiment\x12$.headgate.v1.ExportExperimentRequest\x1a%.headgate.v1.ExportExperimentResponse\x12\x62\n\x11PromoteExperiment\x12%.headgate.v1.PromoteExperimentRequest\x1a&.headgate.v1.PromoteExperimentResponse\x12Y\n\x0eStopExperiment\x12\".headgate.v1.StopExperimentRequest\x1a#.headgate.v1.StopExperimentResponse\x12\\\n\x0fStartExperiment\x12#.headgate.v1.StartExperimentRequest\x1a$.headgate.v1.StartExperimentResponse\x12P\n\x0bListTaskFit\x12\x1f.headgate.v1.ListTaskFitRequest\x1a .headgate.v1.ListTaskFitResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1dheadgate/v1/experiments.proto\x12\x0bheadgate.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1bheadgate/v1/resources.proto\x1a\x17headgate/v1/usage.proto\"_\n\x15ShowExperimentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12(\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9b\x03\n\x16ShowExperimentResponse\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04unit\x18\x02 \x01(\t\x12(\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12&\n\x02to\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nconfidence\x18\x05 \x01(\x01\x12*\n\x08variants\x18\x06 \x03(\x0b\x32\x18.headgate.v1.VariantView\x12\x15\n\rshare_p_value\x18\x07 \x01(\x01\x12\x16\n\x0eshares_are_off\x18\x08 \x01(\x08\x12+\n\x05state\x18\t \x01(\x0b\x32\x1c.headgate.v1.ExperimentState\x12\x1d\n\x10judges_agreement\x18\n \x01(\x01H\x00\x88\x01\x01\x12/\n\nbackground\x18\x0b \x03(\x0b\x32\x1b.headgate.v1.BackgroundCost\x12\x12\n\ndecided_by\x18\x0c \x01(\tB\x13\n\x11_judges_agreement\"7\n\x0e\x42\x61\x63kgroundCost\x12\x0f\n\x07variant\x18\x01 \x01(\t\x12\x14\n\x0c\x63ost_picousd\x18\x02 \x01(\x03\"\x83\x02\n\x0bVariantView\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05share\x18\x02 \x01(\x01\x12\r\n\x05units\x18\x03 \x01(\x04\x12\r\n\x05\x63\x61lls\x18\x04 \x01(\x04\x12\x10\n\x08unpriced\x18\x05 \x01(\x04\x12\x0f\n\x07outside\x18\x06 \x01(\x04\x12(\n\x07metrics\x18\x07 \x03(\x0b\x32\x17.headgate.v1.MetricView\x12\x0e\n\x06shadow\x18\x08 \x01(\x08\x12\x0f\n\x07stopped\x18\t \x01(\t\x12\x0e\n\x06judged\x18\n \x01(\x04\x12\x10\n\x08unscored\x18\x0b \x01(\x04\x12)\n\x07remarks\x18\x0c \x03(\x0b\x32\x18.headgate.v1.RemarkCount\"A\n\x0bRemarkCount\x12#\n\x06remark\x18\x01 \x01(\x0e\x32\x13.headgate.v1.Remark\x12\r\n\x05\x63ount\x18\x02 \x01(\x04\"\xba\x01\n\nMetricView\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x11\n\x04mean\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\ndifference\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\nhalf_width\x18\x04 \x01(\x01H\x02\x88\x01\x01\x12\x1d\n\x10\x64\x65\x63ided_at_units\x18\x05 \x01(\x04H\x03\x88\x01\x01\x42\x07\n\x05_meanB\r\n\x0b_differenceB\r\n\x0b_half_widthB\x13\n\x11_decided_at_units\"u\n\x17\x45xportExperimentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12(\n\x04\x66rom\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\npage_token\x18\x04 \x01(\t\"]\n\x18\x45xportExperimentResponse\x12(\n\x05\x63\x61lls\x18\x01 \x03(\x0b\x32\x19.headgate.v1.ExportedCall\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\xc5\x02\n\x0c\x45xportedCall\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07variant\x18\x02 \x01(\t\x12\x0c\n\x04unit\x18\x03 \x01(\t\x12\r\n\x05\x65rror\x18\x04 \x01(\x08\x12\x15\n\x08\x63ost_usd\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nlatency_ms\x18\x06 \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\x0e\x66irst_token_ms\x18\x07 \x01(\x01H\x02\x88\x01\x01\x12\x0f\n\x07outside\x18\x08 \x01(\x08\x12\x14\n\x07quality\x18\t \x01(\x01H\x03\x88\x01\x01\x12\x15\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\n \x01(\x01H\x04\x88\x01\x01\x12\x14\n\x07success\x18\x0b \x01(\x08H\x05\x88\x01\x01\x42\x0b\n\t_cost_usdB\r\n\x0b_latency_msB\x11\n\x0f_first_token_msB\n\n\x08_qualityB\x0b\n\t_feedbackB\n\n\x08_success\"I\n\x18PromoteExperimentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\"-\n\x19PromoteExperimentResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"F\n\x15StopExperimentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0f\n\x07variant\x18\x03 \x01(\t\"*\n\x16StopExperimentResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"6\n\x16StartExperimentRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\"+\n\x17StartExperimentResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"g\n\x12ListTaskFitRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\x04task\x18\x02 \x01(\tH\x00\x88\x01\x01\x12\x11\n\tpage_size\x18\x03 \x01(\r\x12\x12\n\npage_token\x18\x04 \x01(\tB\x07\n\x05_task\"V\n\x13ListTaskFitResponse\x12&\n\x04\x66its\x18\x01 \x03(\x0b\x32\x18.headgate.v1.TaskFitView\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x92\x02\n\x0bTaskFitView\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x0c\n\x04task\x18\x03 \x01(\t\x12\x0e\n\x06rubric\x18\x04 \x01(\t\x12\x0f\n\x07quality\x18\x05 \x01(\x01\x12\r\n\x05lower\x18\x06 \x01(\x01\x12\r\n\x05upper\x18\x07 \x01(\x01\x12\r\n\x05units\x18\x08 \x01(\x01\x12\x0f\n\x07\x61nswers\x18\t \x01(\x04\x12!\n\x14\x63ost_per_success_usd\x18\n \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nlatency_ms\x18\x0b \x01(\x01H\x01\x88\x01\x01\x12\x13\n\x0bis_evidence\x18\x0c \x01(\x08\x42\x17\n\x15_cost_per_success_usdB\r\n\x0b_latency_ms2\xbe\x04\n\x11\x45xperimentService\x12Y\n\x0eShowExperiment\x12\".headgate.v1.ShowExperimentRequest\x1a#.headgate.v1.ShowExperimentResponse\x12_\n\x10\x45xportExperiment\x12$.headgate.v1.ExportExperimentRequest\x1a%.headgate.v1.ExportExperimentResponse\x12\x62\n\x11PromoteExperiment\x12%.headgate.v1.PromoteExperimentRequest\x1a&.headgate.v1.PromoteExperimentResponse\x12Y\n\x0eStopExperiment\x12\".headgate.v1.StopExperimentRequest\x1a#.headgate.v1.StopExperimentResponse\x12\\\n\x0fStartExperiment\x12#.headgate.v1.StartExperimentRequest\x1a$.headgate.v1.StartExperimentResponse\x12P\n\x0bListTaskFit\x12\x1f.headgate.v1.ListTaskFitRequest\x1a .headgate.v1.ListTaskFitResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'headgate.v1.experiments_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SHOWEXPERIMENTREQUEST']._serialized_start=108
-  _globals['_SHOWEXPERIMENTREQUEST']._serialized_end=203
-  _globals['_SHOWEXPERIMENTRESPONSE']._serialized_start=206
-  _globals['_SHOWEXPERIMENTRESPONSE']._serialized_end=617
-  _globals['_BACKGROUNDCOST']._serialized_start=619
-  _globals['_BACKGROUNDCOST']._serialized_end=674
-  _globals['_VARIANTVIEW']._serialized_start=677
-  _globals['_VARIANTVIEW']._serialized_end=893
-  _globals['_METRICVIEW']._serialized_start=896
-  _globals['_METRICVIEW']._serialized_end=1082
-  _globals['_EXPORTEXPERIMENTREQUEST']._serialized_start=1084
-  _globals['_EXPORTEXPERIMENTREQUEST']._serialized_end=1201
-  _globals['_EXPORTEXPERIMENTRESPONSE']._serialized_start=1203
-  _globals['_EXPORTEXPERIMENTRESPONSE']._serialized_end=1296
-  _globals['_EXPORTEDCALL']._serialized_start=1299
-  _globals['_EXPORTEDCALL']._serialized_end=1624
-  _globals['_PROMOTEEXPERIMENTREQUEST']._serialized_start=1626
-  _globals['_PROMOTEEXPERIMENTREQUEST']._serialized_end=1699
-  _globals['_PROMOTEEXPERIMENTRESPONSE']._serialized_start=1701
-  _globals['_PROMOTEEXPERIMENTRESPONSE']._serialized_end=1746
-  _globals['_STOPEXPERIMENTREQUEST']._serialized_start=1748
-  _globals['_STOPEXPERIMENTREQUEST']._serialized_end=1818
-  _globals['_STOPEXPERIMENTRESPONSE']._serialized_start=1820
-  _globals['_STOPEXPERIMENTRESPONSE']._serialized_end=1862
-  _globals['_STARTEXPERIMENTREQUEST']._serialized_start=1864
-  _globals['_STARTEXPERIMENTREQUEST']._serialized_end=1918
-  _globals['_STARTEXPERIMENTRESPONSE']._serialized_start=1920
-  _globals['_STARTEXPERIMENTRESPONSE']._serialized_end=1963
-  _globals['_LISTTASKFITREQUEST']._serialized_start=1965
-  _globals['_LISTTASKFITREQUEST']._serialized_end=2068
-  _globals['_LISTTASKFITRESPONSE']._serialized_start=2070
-  _globals['_LISTTASKFITRESPONSE']._serialized_end=2156
-  _globals['_TASKFITVIEW']._serialized_start=2159
-  _globals['_TASKFITVIEW']._serialized_end=2433
-  _globals['_EXPERIMENTSERVICE']._serialized_start=2436
-  _globals['_EXPERIMENTSERVICE']._serialized_end=3010
+  _globals['_SHOWEXPERIMENTREQUEST']._serialized_start=133
+  _globals['_SHOWEXPERIMENTREQUEST']._serialized_end=228
+  _globals['_SHOWEXPERIMENTRESPONSE']._serialized_start=231
+  _globals['_SHOWEXPERIMENTRESPONSE']._serialized_end=642
+  _globals['_BACKGROUNDCOST']._serialized_start=644
+  _globals['_BACKGROUNDCOST']._serialized_end=699
+  _globals['_VARIANTVIEW']._serialized_start=702
+  _globals['_VARIANTVIEW']._serialized_end=961
+  _globals['_REMARKCOUNT']._serialized_start=963
+  _globals['_REMARKCOUNT']._serialized_end=1028
+  _globals['_METRICVIEW']._serialized_start=1031
+  _globals['_METRICVIEW']._serialized_end=1217
+  _globals['_EXPORTEXPERIMENTREQUEST']._serialized_start=1219
+  _globals['_EXPORTEXPERIMENTREQUEST']._serialized_end=1336
+  _globals['_EXPORTEXPERIMENTRESPONSE']._serialized_start=1338
+  _globals['_EXPORTEXPERIMENTRESPONSE']._serialized_end=1431
+  _globals['_EXPORTEDCALL']._serialized_start=1434
+  _globals['_EXPORTEDCALL']._serialized_end=1759
+  _globals['_PROMOTEEXPERIMENTREQUEST']._serialized_start=1761
+  _globals['_PROMOTEEXPERIMENTREQUEST']._serialized_end=1834
+  _globals['_PROMOTEEXPERIMENTRESPONSE']._serialized_start=1836
+  _globals['_PROMOTEEXPERIMENTRESPONSE']._serialized_end=1881
+  _globals['_STOPEXPERIMENTREQUEST']._serialized_start=1883
+  _globals['_STOPEXPERIMENTREQUEST']._serialized_end=1953
+  _globals['_STOPEXPERIMENTRESPONSE']._serialized_start=1955
+  _globals['_STOPEXPERIMENTRESPONSE']._serialized_end=1997
+  _globals['_STARTEXPERIMENTREQUEST']._serialized_start=1999
+  _globals['_STARTEXPERIMENTREQUEST']._serialized_end=2053
+  _globals['_STARTEXPERIMENTRESPONSE']._serialized_start=2055
+  _globals['_STARTEXPERIMENTRESPONSE']._serialized_end=2098
+  _globals['_LISTTASKFITREQUEST']._serialized_start=2100
+  _globals['_LISTTASKFITREQUEST']._serialized_end=2203
+  _globals['_LISTTASKFITRESPONSE']._serialized_start=2205
+  _globals['_LISTTASKFITRESPONSE']._serialized_end=2291
+  _globals['_TASKFITVIEW']._serialized_start=2294
+  _globals['_TASKFITVIEW']._serialized_end=2568
+  _globals['_EXPERIMENTSERVICE']._serialized_start=2571
+  _globals['_EXPERIMENTSERVICE']._serialized_end=3145
 # @@protoc_insertion_point(module_scope)

@@ -2,6 +2,7 @@ import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from headgate.v1 import resources_pb2 as _resources_pb2
+from headgate.v1 import usage_pb2 as _usage_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -55,7 +56,7 @@ class BackgroundCost(_message.Message):
     def __init__(self, variant: _Optional[str] = ..., cost_picousd: _Optional[int] = ...) -> None: ...
 
 class VariantView(_message.Message):
-    __slots__ = ("name", "share", "units", "calls", "unpriced", "outside", "metrics", "shadow", "stopped", "judged", "unscored")
+    __slots__ = ("name", "share", "units", "calls", "unpriced", "outside", "metrics", "shadow", "stopped", "judged", "unscored", "remarks")
     NAME_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
     UNITS_FIELD_NUMBER: _ClassVar[int]
@@ -67,6 +68,7 @@ class VariantView(_message.Message):
     STOPPED_FIELD_NUMBER: _ClassVar[int]
     JUDGED_FIELD_NUMBER: _ClassVar[int]
     UNSCORED_FIELD_NUMBER: _ClassVar[int]
+    REMARKS_FIELD_NUMBER: _ClassVar[int]
     name: str
     share: float
     units: int
@@ -78,7 +80,16 @@ class VariantView(_message.Message):
     stopped: str
     judged: int
     unscored: int
-    def __init__(self, name: _Optional[str] = ..., share: _Optional[float] = ..., units: _Optional[int] = ..., calls: _Optional[int] = ..., unpriced: _Optional[int] = ..., outside: _Optional[int] = ..., metrics: _Optional[_Iterable[_Union[MetricView, _Mapping]]] = ..., shadow: _Optional[bool] = ..., stopped: _Optional[str] = ..., judged: _Optional[int] = ..., unscored: _Optional[int] = ...) -> None: ...
+    remarks: _containers.RepeatedCompositeFieldContainer[RemarkCount]
+    def __init__(self, name: _Optional[str] = ..., share: _Optional[float] = ..., units: _Optional[int] = ..., calls: _Optional[int] = ..., unpriced: _Optional[int] = ..., outside: _Optional[int] = ..., metrics: _Optional[_Iterable[_Union[MetricView, _Mapping]]] = ..., shadow: _Optional[bool] = ..., stopped: _Optional[str] = ..., judged: _Optional[int] = ..., unscored: _Optional[int] = ..., remarks: _Optional[_Iterable[_Union[RemarkCount, _Mapping]]] = ...) -> None: ...
+
+class RemarkCount(_message.Message):
+    __slots__ = ("remark", "count")
+    REMARK_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    remark: _usage_pb2.Remark
+    count: int
+    def __init__(self, remark: _Optional[_Union[_usage_pb2.Remark, str]] = ..., count: _Optional[int] = ...) -> None: ...
 
 class MetricView(_message.Message):
     __slots__ = ("name", "mean", "difference", "half_width", "decided_at_units")
