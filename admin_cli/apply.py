@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,6 +12,9 @@ from admin_cli.errors import ExitCode, Refused
 from admin_cli.options import FilesOption, NoWaitOption, OutputOption, TenantOption
 from admin_cli.render import Result
 from headgate.rules.names import DEFAULT_TENANT
+
+if TYPE_CHECKING:
+    from admin_cli.minted import SecretsFile
 
 SOURCE_DEFAULT = "manifest"
 
@@ -70,21 +73,27 @@ def apply(
             client, manifest, source, prune=prune, dry_run=dry_run, expected_revision=expect_revision
         )
         minted = list(answer.minted)
-        if secrets_file is not None:
-            secrets_file.add(minted)
+        told = minted_notes(minted, secrets_file)
         items = [change_item(change) for change in answer.changes]
         wait = not dry_run and any(item["change"] != "unchanged" for item in items)
         notes = await_proxies(client, answer.revision, no_wait or not wait)
-    if minted and secrets_file is None:
-        names = ", ".join(one.name for one in minted)
-        notes = (
-            f"minted and withheld: {names}. `headgate key rotate NAME` mints another and shows it; "
-            "--secrets-out FILE keeps them",
-            *notes,
-        )
+    notes = (*told, *notes)
     if dry_run:
         notes = ("dry run: nothing was changed", *notes)
     return Result("Change", ("kind", "name", "change"), items, output, {"revision": answer.revision}, notes)
+
+
+def minted_notes(minted: list[Any], secrets_file: SecretsFile | None) -> tuple[str, ...]:
+    """Puts secrets into the file; without one, says that they were withheld."""
+    if secrets_file is not None:
+        secrets_file.add(minted)
+    elif minted:
+        names = ", ".join(one.name for one in minted)
+        return (
+            f"minted and withheld: {names}. `headgate key rotate NAME` mints another and shows it; "
+            "--secrets-out FILE keeps them",
+        )
+    return ()
 
 
 def diff(

@@ -75,6 +75,8 @@ class Connection:
 # Methods of other services than AdminService.
 _SERVICES = {
     **dict.fromkeys(("ExplainRoute", "ListStandings", "Replay"), "RoutingService"),
+    "Rollback": "HistoryService",
+    "ListChanges": "HistoryService",
     "ShowExperiment": "ExperimentService",
     "ExportExperiment": "ExperimentService",
     "PromoteExperiment": "ExperimentService",

@@ -79,6 +79,8 @@ def build() -> typer.Typer:
     app.command("replay")(replay.replay)
     app.add_typer(calls.app, name="calls")
     app.command("history")(history.history)
+    app.command("audit")(history.audit)
+    app.command("rollback")(history.rollback)
     app.command("doctor")(doctor.doctor)
     planned.add_to(app)
     return app

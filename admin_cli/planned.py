@@ -15,12 +15,9 @@ _GROUPS = {
     "join-token": ("create",),
     "import": ("litellm",),
 }
-_COMMANDS = ("rollback", "audit")
 
 
 def add_to(app: typer.Typer) -> None:
-    for name in _COMMANDS:
-        _add(app, name, name)
     for name, verbs in _GROUPS.items():
         group = typer.Typer(no_args_is_help=True)
         add_verbs(group, name, verbs)

@@ -31,12 +31,14 @@ from control_plane.plans.replays import Replays
 from control_plane.plans.service import Plans
 from control_plane.providers.service import ProviderKeys
 from control_plane.resources.apply import Applier
+from control_plane.resources.rollback import Rollback
 from control_plane.resources.service import Resources
 from control_plane.revisions.service import Revisions
 from control_plane.rpc.experiments import ExperimentCalls
 from control_plane.rpc.fleet import FleetCalls
 from control_plane.rpc.guard import Guard
 from control_plane.rpc.health import Health
+from control_plane.rpc.history import HistoryCalls
 from control_plane.rpc.keys import KeyCalls
 from control_plane.rpc.plans import PlanCalls
 from control_plane.rpc.reflection import reflection_handlers
@@ -121,6 +123,7 @@ class ControlPlane:
         usage = UsageCalls(database, self.tail, now)
         plans = Plans(self.publisher, self.standings, lambda: now().timestamp())
         plan = PlanCalls(plans, self.standings)
+        history = HistoryCalls(database, self.revisions, Rollback(self.revisions, applier), answers, now)
         experiment = ExperimentCalls(database, self.experiments, self.steering)
         return {
             "ApplyResources": resource.apply,
@@ -147,6 +150,8 @@ class ControlPlane:
             "TailCalls": usage.tail_calls,
             "ExplainRoute": plan.explain_route,
             "ListStandings": plan.list_standings,
+            "Rollback": history.rollback,
+            "ListChanges": history.list_changes,
             "ShowExperiment": experiment.show,
             "ExportExperiment": experiment.export,
             "PromoteExperiment": experiment.promote,

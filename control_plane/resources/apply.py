@@ -73,11 +73,42 @@ class Applier:
         stored = store.get_many([one.ref for one in request.declared])
         _check_owners(stored, request)
         run = _Run(session, store, revision, caller.name, now, stored, [])
-        changes = self._write(run, request)
+        sources = dict.fromkeys((one.ref for one in request.declared), request.source)
+        changes = self._write(run, request.declared, sources)
         pruned = self._prune(run, caller, request) if request.prune else []
         check_declared(store, request.declared)
         check_removed(store, [change.ref for change in pruned])
         number = head.revision if request.dry_run else revision.finish()
+        return Applied((*changes, *pruned), number, tuple(run.minted))
+
+    def restore(
+        self,
+        session: Session,
+        caller: Principal,
+        declared: Sequence[Declared],
+        sources: Mapping[Ref, str],
+        gone: Sequence[Ref],
+        title: str,
+        now: datetime,
+        *,
+        dry_run: bool,
+    ) -> Applied:
+        """Specs of the past, each for the source that it belonged to. `title`: of the revision.
+
+        Raises as `apply`, but for OwnedByOthers.
+        """
+        head = self._revisions.lock(session)
+        store = ResourceStore(session)
+        revision = self._revisions.begin(session, caller.name, title, now)
+        stored = store.get_many([*(one.ref for one in declared), *gone])
+        run = _Run(session, store, revision, caller.name, now, stored, [])
+        changes = self._write(run, declared, sources)
+        removed = [ref for ref in gone if ref in stored]
+        self._remove(run, removed, stored)
+        check_declared(store, declared)
+        check_removed(store, removed)
+        pruned = [Change(ref, ChangeType.PRUNED) for ref in removed]
+        number = head.revision if dry_run else revision.finish()
         return Applied((*changes, *pruned), number, tuple(run.minted))
 
     def check_new(self, session: Session, request: Request) -> None:
@@ -85,12 +116,12 @@ class Applier:
         self._revisions.lock(session)
         _check_owners(ResourceStore(session).get_many([one.ref for one in request.declared]), request)
 
-    def _write(self, run: _Run, request: Request) -> list[Change]:
-        states = run.store.get_states([one.ref for one in request.declared])
-        details = self._write_secrets(run, request.declared)
+    def _write(self, run: _Run, declared: Sequence[Declared], sources: Mapping[Ref, str]) -> list[Change]:
+        states = run.store.get_states([one.ref for one in declared])
+        details = self._write_secrets(run, declared)
         rows: list[dict[str, Any]] = []
         changes: list[Change] = []
-        for one in request.declared:
+        for one in declared:
             old = run.stored.get(one.ref)
             before = old.spec if old is not None else None
             secret_changes, overrides = details.get(one.ref, ((), ()))
@@ -106,7 +137,7 @@ class Applier:
             shown = tuple(differs[:MAX_DIFFERENCES]) if kind is ChangeType.CHANGED else ()
             changes.append(Change(one.ref, kind, shown, overrides))
             if kind is not ChangeType.UNCHANGED:
-                rows.append(_row(one, request.source, run))
+                rows.append(_row(one, sources[one.ref], run))
                 _record(run, one.ref, kind.value, before, one.rendered)
         run.store.write(rows)
         return changes
@@ -158,12 +189,16 @@ class Applier:
         gone = sorted(ref for ref in owned if ref not in declared)
         if caller.tenant is not None:
             gone = [ref for ref in gone if ref.kind != "tenant"]
+        Applier._remove(run, gone, owned)
+        return [Change(ref, ChangeType.PRUNED) for ref in gone]
+
+    @staticmethod
+    def _remove(run: _Run, gone: Sequence[Ref], stored: Mapping[Ref, ResourceRow]) -> None:
         for ref in gone:
-            _record(run, ref, ChangeType.PRUNED.value, owned[ref].spec, None)
+            _record(run, ref, ChangeType.PRUNED.value, stored[ref].spec, None)
             if ref.kind == "provider":
                 provider_store.remove(run.session, ref.tenant, ref.name, None, "spec")
         run.store.delete(gone)
-        return [Change(ref, ChangeType.PRUNED) for ref in gone]
 
 
 def _check_owners(stored: Mapping[Ref, ResourceRow], request: Request) -> None:

@@ -8,6 +8,12 @@ from control_plane.errors import ControlPlaneError
 
 
 @dataclass
+class NoSuchRevision(ControlPlaneError):
+    revision: int
+    head: int
+
+
+@dataclass
 class RevisionMismatch(ControlPlaneError):
     """Somebody else changed the config in between."""
 

@@ -53,6 +53,35 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True)
+class Filter:
+    """Of the audit trail; empty and None: all."""
+
+    tenant: str | None = None
+    kind: str = ""
+    name: str = ""
+    actor: str = ""
+    start: datetime | None = None
+    end: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One entry of the audit trail."""
+
+    revision: int
+    seq: int
+    time: datetime
+    actor: str
+    source: str
+    kind: str
+    tenant: str
+    name: str
+    verb: str
+    before: dict[str, Any] | None
+    after: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
 class Revision:
     revision: int
     time: datetime

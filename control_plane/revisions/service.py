@@ -13,7 +13,7 @@ from sqlmodel import Session
 
 from control_plane.revisions import store
 from control_plane.revisions.errors import RevisionMismatch
-from control_plane.revisions.model import Revision, Version
+from control_plane.revisions.model import Change, Filter, Revision, Version
 
 
 class Revisions:
@@ -43,8 +43,14 @@ class Revisions:
         store.renew_epoch(session, max(int(now.timestamp() * 1000), head.epoch + 1))
         return True
 
-    def list(self, session: Session, tenant: str | None, before: int, limit: int) -> list[Revision]:
+    def page(self, session: Session, tenant: str | None, before: int, limit: int) -> list[Revision]:
         return store.list_page(session, tenant, before, limit)
+
+    def changes(
+        self, session: Session, chosen: Filter, before: tuple[int, int] | None, limit: int
+    ) -> list[Change]:
+        """The audit trail, newest first; those before (revision, seq)."""
+        return store.list_changes(session, chosen, before, limit)
 
 
 class OpenRevision:

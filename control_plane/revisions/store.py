@@ -7,12 +7,23 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import insert, text
+from sqlalchemy import insert, text, tuple_
 from sqlalchemy.orm import defer
 from sqlmodel import Session, col, select
 
-from control_plane.revisions.model import ChangeRow, ConfigHeadRow, Revision, RevisionRow, Version
+from control_plane.revisions.model import (
+    Change,
+    ChangeRow,
+    ConfigHeadRow,
+    Filter,
+    Revision,
+    RevisionRow,
+    Version,
+)
+from headgate.rules.names import KINDS
 
+# What changes a spec; all other verbs change state.
+_SPEC_VERBS = "('created', 'changed', 'pruned', 'deleted')"
 # Names of resources shown per revision; the rest is counted.
 MAX_CHANGES_SHOWN = 100
 
@@ -68,6 +79,71 @@ def list_page(session: Session, tenant: str | None, before: int, limit: int) -> 
         statement = statement.where(col(RevisionRow.revision).in_(touched))
     rows = session.exec(statement.order_by(col(RevisionRow.revision).desc()).limit(limit)).all()
     return _with_changes(session, rows, tenant)
+
+
+def list_changes(
+    session: Session, chosen: Filter, before: tuple[int, int] | None, limit: int
+) -> list[Change]:
+    statement = select(ChangeRow, RevisionRow).join(RevisionRow)
+    if chosen.tenant is not None:
+        statement = statement.where(ChangeRow.tenant == chosen.tenant)
+    if chosen.kind:
+        statement = statement.where(ChangeRow.kind == chosen.kind)
+    if chosen.name:
+        statement = statement.where(ChangeRow.name == chosen.name)
+    if chosen.actor:
+        statement = statement.where(RevisionRow.actor == chosen.actor)
+    if chosen.start is not None:
+        statement = statement.where(RevisionRow.time >= chosen.start)
+    if chosen.end is not None:
+        statement = statement.where(RevisionRow.time < chosen.end)
+    if before is not None:
+        statement = statement.where(tuple_(col(ChangeRow.revision), col(ChangeRow.seq)) < before)
+    order = col(ChangeRow.revision).desc(), col(ChangeRow.seq).desc()
+    return [
+        Change(
+            change.revision,
+            change.seq,
+            revision.time,
+            revision.actor,
+            revision.source,
+            change.kind,
+            change.tenant,
+            change.name,
+            change.verb,
+            change.before,
+            change.after,
+        )
+        for change, revision in session.exec(statement.order_by(*order).limit(limit))
+    ]
+
+
+def specs_before(
+    session: Session, revision: int, tenant: str | None
+) -> dict[tuple[str, str, str], dict[str, Any] | None]:
+    """What was there of everything whose spec later revisions changed, by (kind, tenant, name)."""
+    statement = f"""
+        SELECT DISTINCT ON (kind, tenant, name) kind, tenant, name, before FROM change
+        WHERE revision > :revision AND kind = ANY(:kinds) AND verb IN {_SPEC_VERBS}
+          AND (CAST(:tenant AS text) IS NULL OR tenant = :tenant)
+        ORDER BY kind, tenant, name, revision, seq
+    """  # noqa: S608 - constants
+    parameters = {"revision": revision, "tenant": tenant, "kinds": list(KINDS)}
+    rows = session.connection().execute(text(statement), parameters)
+    return {(kind, owner, name): before for kind, owner, name, before in rows}
+
+
+def sources_at(session: Session, revision: int, but: str) -> dict[tuple[str, str, str], str]:
+    """Who declared what, by the last revisions up to one. `but`: how sources begin that declare nothing."""
+    statement = f"""
+        SELECT DISTINCT ON (kind, tenant, name) kind, tenant, name, source
+        FROM change JOIN revision USING (revision)
+        WHERE revision <= :revision AND kind = ANY(:kinds) AND verb IN {_SPEC_VERBS} AND source NOT LIKE :but
+        ORDER BY kind, tenant, name, revision DESC, seq DESC
+    """  # noqa: S608 - constants
+    parameters = {"revision": revision, "kinds": list(KINDS), "but": f"{but} %"}
+    rows = session.connection().execute(text(statement), parameters)
+    return {(kind, owner, name): source for kind, owner, name, source in rows}
 
 
 def _with_changes(session: Session, rows: Sequence[RevisionRow], tenant: str | None) -> list[Revision]:

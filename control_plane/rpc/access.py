@@ -14,6 +14,7 @@ ANYONE, BOOTSTRAP = "anyone", "bootstrap"
 
 _ADMIN = "/headgate.v1.AdminService/"
 _ROUTING = "/headgate.v1.RoutingService/"
+_HISTORY = "/headgate.v1.HistoryService/"
 _EXPERIMENT = "/headgate.v1.ExperimentService/"
 
 ACCESS: Mapping[str, str] = {
@@ -42,6 +43,8 @@ ACCESS: Mapping[str, str] = {
     f"{_ROUTING}ExplainRoute": VIEWER,
     f"{_ROUTING}ListStandings": VIEWER,
     f"{_ROUTING}Replay": VIEWER,
+    f"{_HISTORY}Rollback": EDITOR,
+    f"{_HISTORY}ListChanges": VIEWER,
     f"{_EXPERIMENT}ShowExperiment": VIEWER,
     f"{_EXPERIMENT}ExportExperiment": VIEWER,
     f"{_EXPERIMENT}PromoteExperiment": EDITOR,

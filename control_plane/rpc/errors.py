@@ -30,7 +30,7 @@ from control_plane.resources.errors import (
     SpecProblem,
     StillReferenced,
 )
-from control_plane.revisions.errors import RevisionMismatch
+from control_plane.revisions.errors import NoSuchRevision, RevisionMismatch
 from control_plane.secrets.errors import CannotOpen, SecretsSealed
 from control_plane.snapshots.errors import NoSnapshot
 from control_plane.tokens.errors import (
@@ -120,6 +120,9 @@ _STATUS: dict[type[Exception], Callable[[Any], Status]] = {
     ResourceExists: lambda e: Status(Code.ALREADY_EXISTS, f"{e.ref} is there already"),
     StillReferenced: lambda e: Status(
         Code.FAILED_PRECONDITION, f"{e.ref} is still used by {', '.join(map(str, e.by))}"
+    ),
+    NoSuchRevision: lambda e: Status(
+        Code.NOT_FOUND, f"there is no revision {e.revision}; the newest is {e.head}"
     ),
     RevisionMismatch: lambda e: Status(
         Code.ABORTED, f"the revision is {e.found}, not {e.expected}: somebody changed the config"

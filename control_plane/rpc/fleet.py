@@ -93,7 +93,7 @@ class FleetCalls:
         before = int(place[0]) if place else 2**62
         size = pages.page_size(request.page_size, DEFAULT_REVISIONS, MAX_PAGE)
         found = await self._database.read(
-            lambda session: self._revisions.list(session, caller.tenant, before, size + 1)
+            lambda session: self._revisions.page(session, caller.tenant, before, size + 1)
         )
         answer = admin_pb2.ListRevisionsResponse()
         for one in found[:size]:

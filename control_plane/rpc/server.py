@@ -14,7 +14,7 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from control_plane.rpc.guard import Guard
 from control_plane.settings import Settings, SettingsError
-from headgate.v1 import admin_pb2, config_pb2, experiments_pb2, routing_pb2, usage_pb2
+from headgate.v1 import admin_pb2, config_pb2, experiments_pb2, history_pb2, routing_pb2, usage_pb2
 
 # An apply of ten thousand resources fits; a gigabyte does not (A15).
 MAX_RECEIVE_BYTES = 16 * 1024 * 1024
@@ -43,6 +43,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = tuple(
         (admin_pb2, "AdminService"),
         (routing_pb2, "RoutingService"),
         (experiments_pb2, "ExperimentService"),
+        (history_pb2, "HistoryService"),
         (config_pb2, "ConfigService"),
         (usage_pb2, "UsageService"),
     )

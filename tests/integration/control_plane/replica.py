@@ -19,7 +19,15 @@ from control_plane.db.embedded import EmbeddedPostgres
 from control_plane.settings import Address, Settings
 from headgate.rules.credentials import Secret
 from headgate.rules.spec import parse
-from headgate.v1 import admin_pb2, config_pb2, experiments_pb2, resources_pb2, routing_pb2, usage_pb2
+from headgate.v1 import (
+    admin_pb2,
+    config_pb2,
+    experiments_pb2,
+    history_pb2,
+    resources_pb2,
+    routing_pb2,
+    usage_pb2,
+)
 
 ADMIN = "/headgate.v1.AdminService/"
 METHODS = {
@@ -28,6 +36,7 @@ METHODS = {
         admin_pb2.DESCRIPTOR.services_by_name["AdminService"],
         routing_pb2.DESCRIPTOR.services_by_name["RoutingService"],
         experiments_pb2.DESCRIPTOR.services_by_name["ExperimentService"],
+        history_pb2.DESCRIPTOR.services_by_name["HistoryService"],
     )
     for method in service.methods
 }

@@ -103,8 +103,6 @@ def test_wrong_usage_is_2_and_shows_no_secret(state: Path, headgate: Headgate, a
 @pytest.mark.parametrize(
     "arguments",
     [
-        "rollback 3",
-        "audit",
         "join-token create --region r",
         "import litellm F",
     ],

@@ -9,13 +9,23 @@ from headgate.v1 import (
     admin_pb2,
     config_pb2,
     experiments_pb2,
+    history_pb2,
     policy_pb2,
     resources_pb2,
     routing_pb2,
     usage_pb2,
 )
 
-FILES = (admin_pb2, config_pb2, experiments_pb2, policy_pb2, resources_pb2, routing_pb2, usage_pb2)
+FILES = (
+    admin_pb2,
+    config_pb2,
+    experiments_pb2,
+    history_pb2,
+    policy_pb2,
+    resources_pb2,
+    routing_pb2,
+    usage_pb2,
+)
 
 
 def all_methods() -> set[str]:
