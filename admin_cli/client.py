@@ -75,6 +75,9 @@ class Connection:
 # Methods of other services than AdminService.
 _SERVICES = {
     **dict.fromkeys(("ExplainRoute", "ListStandings", "Replay"), "RoutingService"),
+    "CreateJoinToken": "IdentityService",
+    "ListJoinTokens": "IdentityService",
+    "RevokeJoinToken": "IdentityService",
     "Rollback": "HistoryService",
     "ListChanges": "HistoryService",
     "ShowExperiment": "ExperimentService",

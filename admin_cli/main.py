@@ -18,6 +18,7 @@ from admin_cli import (
     doctor,
     experiment,
     history,
+    join_token,
     key,
     models,
     planned,
@@ -72,6 +73,7 @@ def build() -> typer.Typer:
     app.add_typer(key.app, name="key")
     app.add_typer(provider.app, name="provider")
     app.add_typer(token.app, name="token")
+    app.add_typer(join_token.app, name="join-token")
     app.add_typer(route.app, name="route")
     app.add_typer(experiment.app, name="experiment")
     app.add_typer(models.app, name="models")

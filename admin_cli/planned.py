@@ -12,7 +12,6 @@ from admin_cli.errors import CliError
 _ANY = {"ignore_unknown_options": True, "allow_extra_args": True, "help_option_names": []}
 
 _GROUPS = {
-    "join-token": ("create",),
     "import": ("litellm",),
 }
 

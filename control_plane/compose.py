@@ -23,6 +23,7 @@ from control_plane.experiments.service import Experiments
 from control_plane.experiments.spending import Spending
 from control_plane.experiments.steering import Steering
 from control_plane.fleet.service import Fleet
+from control_plane.identity.service import Identities
 from control_plane.keys.service import Keys
 from control_plane.maintenance import Maintenance
 from control_plane.minted.service import FirstAnswers
@@ -39,14 +40,17 @@ from control_plane.rpc.fleet import FleetCalls
 from control_plane.rpc.guard import Guard
 from control_plane.rpc.health import Health
 from control_plane.rpc.history import HistoryCalls
+from control_plane.rpc.identity import IdentityCalls
 from control_plane.rpc.keys import KeyCalls
 from control_plane.rpc.plans import PlanCalls
+from control_plane.rpc.proxies_port import ProxiesPort
 from control_plane.rpc.reflection import reflection_handlers
 from control_plane.rpc.replay import ReplayCalls
 from control_plane.rpc.resources import ResourceCalls
 from control_plane.rpc.server import listen, make_server, service_handlers
 from control_plane.rpc.tokens import TokenCalls
 from control_plane.rpc.usage import UsageCalls
+from control_plane.secrets.errors import CannotOpen, SecretsSealed
 from control_plane.secrets.vault import Vault
 from control_plane.settings import Address, Settings
 from control_plane.snapshots.service import Publisher
@@ -87,6 +91,7 @@ class ControlPlane:
         self.standings = Standings(self.database, now)
         self.spending = Spending(self.database, self.publisher.experiments, now)
         self.experiments = Experiments(now)
+        self.identities = Identities(self.vault, self.revisions, now)
         self.steering = Steering(self.database, self.revisions, self.experiments, now)
         self.task_fit = TaskFit(self.database, self.revisions, now)
         self.authenticator = Authenticator(self.database, now)
@@ -123,6 +128,7 @@ class ControlPlane:
         usage = UsageCalls(database, self.tail, now)
         plans = Plans(self.publisher, self.standings, lambda: now().timestamp())
         plan = PlanCalls(plans, self.standings)
+        identity = IdentityCalls(database, self.identities, answers)
         history = HistoryCalls(database, self.revisions, Rollback(self.revisions, applier), answers, now)
         experiment = ExperimentCalls(database, self.experiments, self.steering)
         return {
@@ -150,6 +156,11 @@ class ControlPlane:
             "TailCalls": usage.tail_calls,
             "ExplainRoute": plan.explain_route,
             "ListStandings": plan.list_standings,
+            "CreateJoinToken": identity.create,
+            "ListJoinTokens": identity.list,
+            "RevokeJoinToken": identity.revoke,
+            "Join": identity.join,
+            "Renew": identity.renew,
             "Rollback": history.rollback,
             "ListChanges": history.list_changes,
             "ShowExperiment": experiment.show,
@@ -204,6 +215,8 @@ class ControlPlane:
             "headgate_usage": self.tail.wake,
         }
         port = listen(self._server, self.settings)
+        if self.settings.proxies is not None:
+            await self._listen_for_proxies(self.settings.proxies)
         async with asyncio.TaskGroup() as tasks:
             background: list[asyncio.Task[Any]] = [
                 tasks.create_task(job)
@@ -231,6 +244,16 @@ class ControlPlane:
                 await self._server.stop(GRACE_SECONDS)
                 for task in background:
                     task.cancel()
+
+    async def _listen_for_proxies(self, address: Address) -> None:
+        """Sealed, there is no authority to know them by: those that have a token are served all the same."""
+        try:
+            authority = await self.database.run(self.identities.authority)
+        except (SecretsSealed, CannotOpen) as error:
+            log.critical("no listener for proxies", extra={"data": {"reason": str(error)}})
+            return
+        self.identities.port = ProxiesPort(authority, self._now).listen(self._server, address)
+        log.info("proxies", extra={"data": {"host": address.host, "port": self.identities.port}})
 
     def close(self) -> None:
         self.database.close()

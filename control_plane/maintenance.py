@@ -13,6 +13,7 @@ from control_plane.db import locks
 from control_plane.db.database import Database
 from control_plane.errors import DatabaseAway, QueryTooLong
 from control_plane.experiments import spending
+from control_plane.identity import store as identity_store
 from control_plane.minted import store as minted_store
 from control_plane.minted.service import KEPT
 from control_plane.standings import store as standings_store
@@ -39,6 +40,7 @@ class Maintenance:
         made, dropped = partitions.keep_up(session, now, self._retention_days)
         minted_store.forget_before(session, now - KEPT)
         standings_store.forget_before(session, now - STANDINGS_KEPT)
+        identity_store.forget_before(session, now)
         oldest = now - timedelta(days=self._retention_days)
         scores.forget_before(session, oldest)
         spending.forget_before(session, oldest)

@@ -46,6 +46,8 @@ class Address:
 @dataclass(frozen=True, slots=True)
 class Settings:
     grpc: Address
+    # Where proxies come with their certificates; None: nowhere.
+    proxies: Address | None = None
     ops: Address | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -75,6 +77,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         raise SettingsError("no database: set HEADGATE_DATABASE_URL, or give --embedded-postgres DIR")
     return Settings(
         grpc=grpc,
+        proxies=parse_address(given.proxies) if given.proxies else None,
         ops=parse_address(given.ops) if given.ops else None,
         tls_cert=given.tls_cert,
         tls_key=given.tls_key,
@@ -132,6 +135,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     add = parser.add_argument
     add("--grpc", default=DEFAULT_GRPC, metavar="HOST:PORT", help=f"admin API and streams ({DEFAULT_GRPC})")
+    add("--proxies", metavar="HOST:PORT", help="where joined proxies come, with certificates (mutual TLS)")
     add("--ops", metavar="HOST:PORT", help="livez, readyz and metrics")
     add("--tls-cert", type=Path, metavar="FILE")
     add("--tls-key", type=Path, metavar="FILE")

@@ -51,17 +51,13 @@ def read_settings(arguments: list[str]) -> Settings:
     """Raises ValueError that says what is wrong; argparse itself exits with 2."""
     given = _parser().parse_args(arguments)
     token = os.environ.get("HEADGATE_TOKEN", "")
-    if given.join_token_file or os.environ.get("HEADGATE_JOIN_TOKEN"):
-        raise ValueError(
-            "join tokens are not supported yet; set HEADGATE_TOKEN to a token of role proxy "
-            "('headgate token create NAME --role proxy')"
-        )
+    join_token = _join_token(given.join_token_file)
     if given.secrets_dir:
         raise ValueError("--secrets-dir is not supported yet")
-    if not token:
+    if not token and not join_token and not (given.state / "identity" / "certificate.json").exists():
         raise ValueError(
-            "HEADGATE_TOKEN is not set; it takes a token of role proxy "
-            "('headgate token create NAME --role proxy')"
+            "this proxy has not joined: give --join-token-file (or HEADGATE_JOIN_TOKEN; 'headgate join-token "
+            "create --region R' makes one), or set HEADGATE_TOKEN to a token of role proxy"
         )
     if (given.tls_cert is None) != (given.tls_key is None):
         raise ValueError("--tls-cert and --tls-key belong together")
@@ -92,6 +88,7 @@ def read_settings(arguments: list[str]) -> Settings:
         ops=parse_address(given.ops),
         state=given.state,
         token=Secret(token.strip()),
+        join_token=Secret(join_token),
         workers=given.workers,
         labels=labels,
         tls_cert=given.tls_cert,
@@ -104,10 +101,19 @@ def read_settings(arguments: list[str]) -> Settings:
     )
 
 
+def _join_token(path: Path | None) -> str:
+    if path is None:
+        return os.environ.get("HEADGATE_JOIN_TOKEN", "").strip()
+    try:
+        return path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise ValueError(f"--join-token-file {path} cannot be read: {error}") from None
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="headgate proxy",
-        description="One proxy: answers calls near the workloads. Its token comes from HEADGATE_TOKEN.",
+        description="One proxy: answers calls near the workloads. It joins, or shows HEADGATE_TOKEN.",
     )
     add = parser.add_argument
     add("--control-plane", nargs="+", metavar="HOST:PORT", help="one or several, tried in turn")
@@ -122,7 +128,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--tls-key", type=Path, metavar="FILE", help="its private key")
     add("--ca-file", type=Path, metavar="FILE", help="CA of the control plane (HEADGATE_CA_FILE)")
     add("--secrets-dir", metavar="DIR", help="where provider keys by file are read (not supported yet)")
-    add("--join-token-file", metavar="FILE", help="first contact by join token (not supported yet)")
+    add("--join-token-file", type=Path, metavar="FILE", help="for the first contact (HEADGATE_JOIN_TOKEN)")
     add("--drain", default="30s", metavar="TIME", help="how long calls may finish on SIGTERM (%(default)s)")
     add("--spool-size", default="256MiB", metavar="SIZE", help="bound of each worker's spool (%(default)s)")
     add("--ready-file", type=Path, metavar="FILE", help="written once a call would be answered")

@@ -48,7 +48,9 @@ class Settings:
     http: Address
     ops: Address
     state: Path
+    # Empty: it joins, or has joined.
     token: Secret
+    join_token: Secret = field(default_factory=lambda: Secret(""))
     workers: int = 1
     labels: dict[str, str] = field(default_factory=dict)
     tls_cert: Path | None = None

@@ -15,11 +15,13 @@ import socket
 import time
 from typing import Any
 
+from headgate.rules.credentials import Secret
 from headgate.v1 import config_pb2
 from proxy.config.holder import ConfigHolder
 from proxy.config.last_good import LastGood
 from proxy.config.stream import ConfigStream
 from proxy.http.server import open_socket
+from proxy.identity import Identity
 from proxy.logs import Log
 from proxy.ops import Health, Ops
 from proxy.processes.channel import Channels
@@ -44,8 +46,19 @@ class Supervisor:
         self._settings = settings
         self._log = Log(calls=settings.log_calls)
         self._holder = ConfigHolder()
-        self._last_good = LastGood(settings.state / "config", settings.token)
-        self._channels = Channels(settings.control_planes, settings.token, settings.ca_file)
+        self._identity: Identity | None = None
+        if not settings.token:
+            self._identity = Identity(
+                settings.state / "identity",
+                settings.name,
+                settings.region,
+                settings.join_token,
+                self._log,
+                random.random,
+            )
+            self._identity.load()
+        self._last_good = LastGood(settings.state / "config", _seal_of(settings))
+        self._channels = Channels(settings.control_planes, settings.token, settings.ca_file, self._identity)
         self._shipper = Shipper(
             self._channels,
             self._log,
@@ -89,8 +102,7 @@ class Supervisor:
         ops_port = await self._ops.listen(self._settings.ops)
         async with asyncio.TaskGroup() as tasks:
             background = [
-                tasks.create_task(self._config.run()),
-                tasks.create_task(self._shipper.run()),
+                tasks.create_task(self._stream()),
                 tasks.create_task(self._watch_alarms()),
                 tasks.create_task(self._share_standings()),
                 await self._start_workers(tasks, sock),
@@ -107,6 +119,17 @@ class Supervisor:
         await self._channels.close()
         self._ops.close()
         self._log.flush()
+
+    async def _stream(self) -> None:
+        """The streams to the control plane, once it knows who this is."""
+        identity = self._identity
+        if identity is not None:
+            await identity.obtain(self._channels)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._config.run())
+            tasks.create_task(self._shipper.run())
+            if identity is not None:
+                tasks.create_task(identity.renew_forever(self._channels))
 
     def _stop(self, task: asyncio.Task[Any] | None) -> None:
         if self._stopping.is_set():
@@ -249,6 +272,17 @@ class Supervisor:
         if self._pool is not None:
             return await self._pool.dumps()
         return [self._worker.metrics.dump()] if self._worker is not None else []
+
+
+def _seal_of(settings: Settings) -> Secret:
+    """What the last good config is sealed under: a secret that the disk does not hold, where there is one.
+
+    A proxy that joined and is started again without its join token has only its key, which is on the disk.
+    """
+    if settings.token or settings.join_token:
+        return settings.token or settings.join_token
+    key = settings.state / "identity" / "key.pem"
+    return Secret(key.read_text("utf-8") if key.exists() else "")
 
 
 def _url(scheme: str, sock: socket.socket) -> str:

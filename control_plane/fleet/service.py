@@ -17,8 +17,10 @@ from sqlmodel import Session
 from control_plane.db.database import Database
 from control_plane.errors import DatabaseAway, QueryTooLong
 from control_plane.fleet import store
+from control_plane.fleet.errors import NotItself
 from control_plane.fleet.model import Proxy
 from control_plane.revisions.model import Version
+from control_plane.tokens.model import Principal
 from control_plane.waiting import wait_at_most
 from headgate.rules.names import is_name
 
@@ -191,6 +193,12 @@ class Fleet:
     def _tell(self) -> None:
         self._acked.set()
         self._acked = asyncio.Event()
+
+
+def check_identity(caller: Principal, name: str, region: str) -> None:
+    """What a certificate names, its proxy cannot say otherwise. Raises NotItself."""
+    if caller.region is not None and (name, region) != (caller.name, caller.region):
+        raise NotItself(caller.name, caller.region)
 
 
 def hello_problem(name: str, region: str, labels: dict[str, str], software_version: str) -> str | None:

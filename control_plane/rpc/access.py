@@ -11,10 +11,13 @@ from control_plane.tokens.model import EDITOR, OWNER, PROXY, VIEWER
 
 # No token: health, and the first token against an empty database from loopback.
 ANYONE, BOOTSTRAP = "anyone", "bootstrap"
+# The request itself is the credential: a join token in it, or the signature of a known key.
+CARRIED = "carried"
 
 _ADMIN = "/headgate.v1.AdminService/"
 _ROUTING = "/headgate.v1.RoutingService/"
 _HISTORY = "/headgate.v1.HistoryService/"
+_IDENTITY = "/headgate.v1.IdentityService/"
 _EXPERIMENT = "/headgate.v1.ExperimentService/"
 
 ACCESS: Mapping[str, str] = {
@@ -45,6 +48,11 @@ ACCESS: Mapping[str, str] = {
     f"{_ROUTING}Replay": VIEWER,
     f"{_HISTORY}Rollback": EDITOR,
     f"{_HISTORY}ListChanges": VIEWER,
+    f"{_IDENTITY}CreateJoinToken": OWNER,
+    f"{_IDENTITY}ListJoinTokens": OWNER,
+    f"{_IDENTITY}RevokeJoinToken": OWNER,
+    f"{_IDENTITY}Join": CARRIED,
+    f"{_IDENTITY}Renew": CARRIED,
     f"{_EXPERIMENT}ShowExperiment": VIEWER,
     f"{_EXPERIMENT}ExportExperiment": VIEWER,
     f"{_EXPERIMENT}PromoteExperiment": EDITOR,
@@ -60,4 +68,11 @@ ACCESS: Mapping[str, str] = {
 }
 
 # Not for tokens of one tenant: these show what belongs to nobody in particular.
-GLOBAL_ONLY = frozenset({f"{_ADMIN}ListProxies"})
+GLOBAL_ONLY = frozenset(
+    {
+        f"{_ADMIN}ListProxies",
+        f"{_IDENTITY}CreateJoinToken",
+        f"{_IDENTITY}ListJoinTokens",
+        f"{_IDENTITY}RevokeJoinToken",
+    }
+)

@@ -16,7 +16,8 @@ from grpc import StatusCode as Code
 
 from control_plane.errors import DatabaseAway, InvalidField, QueryTooLong
 from control_plane.experiments.errors import ExperimentNotFound
-from control_plane.fleet.errors import BadHello
+from control_plane.fleet.errors import BadHello, NotItself
+from control_plane.identity.errors import JoinTokenNotFound, NoListener, WrongRegion
 from control_plane.keys.errors import HashInUse
 from control_plane.minted.errors import RequestIdReused
 from control_plane.plans.errors import NoSuchKey, NoSuchRoute, NotCallable, ReplayRunning
@@ -104,6 +105,9 @@ def _not_found(error: ResourceNotFound) -> Status:
 
 _STATUS: dict[type[Exception], Callable[[Any], Status]] = {
     NotAuthenticated: lambda e: Status(Code.UNAUTHENTICATED, "no valid token"),
+    NotItself: lambda e: Status(
+        Code.PERMISSION_DENIED, f"the certificate is of proxy {e.name} in region {e.region}"
+    ),
     NotAllowed: lambda e: Status(Code.PERMISSION_DENIED, f"this needs the role {e.needed}"),
     DatabaseAway: lambda e: Status(Code.UNAVAILABLE, f"the database is away ({e.detail})"),
     NoSnapshot: lambda e: Status(Code.UNAVAILABLE, f"there is no snapshot to send: {e.reason}"),
@@ -130,6 +134,14 @@ _STATUS: dict[type[Exception], Callable[[Any], Status]] = {
     HashInUse: lambda e: Status(Code.ALREADY_EXISTS, f"keys/{e.tenant}/{e.key}: sha256 is in use"),
     ProviderKeyNotFound: lambda e: Status(
         Code.NOT_FOUND, f"there is no key {e.key} of provider {e.tenant}/{e.provider}"
+    ),
+    JoinTokenNotFound: lambda e: Status(Code.NOT_FOUND, f"there is no join token {e.public_id[:64]!r}"),
+    NoListener: lambda e: Status(
+        Code.FAILED_PRECONDITION,
+        "no listener takes certificates here; start the control plane with --proxies HOST:PORT",
+    ),
+    WrongRegion: lambda e: Status(
+        Code.PERMISSION_DENIED, f"this join token is for proxies of region {e.region}"
     ),
     TokenNotFound: lambda e: Status(Code.NOT_FOUND, f"there is no token {e.name}"),
     TokenExists: lambda e: Status(Code.ALREADY_EXISTS, f"there is a token {e.name} already"),

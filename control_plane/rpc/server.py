@@ -14,7 +14,15 @@ from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from control_plane.rpc.guard import Guard
 from control_plane.settings import Settings, SettingsError
-from headgate.v1 import admin_pb2, config_pb2, experiments_pb2, history_pb2, routing_pb2, usage_pb2
+from headgate.v1 import (
+    admin_pb2,
+    config_pb2,
+    experiments_pb2,
+    history_pb2,
+    identity_pb2,
+    routing_pb2,
+    usage_pb2,
+)
 
 # An apply of ten thousand resources fits; a gigabyte does not (A15).
 MAX_RECEIVE_BYTES = 16 * 1024 * 1024
@@ -44,6 +52,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = tuple(
         (routing_pb2, "RoutingService"),
         (experiments_pb2, "ExperimentService"),
         (history_pb2, "HistoryService"),
+        (identity_pb2, "IdentityService"),
         (config_pb2, "ConfigService"),
         (usage_pb2, "UsageService"),
     )
@@ -114,5 +123,5 @@ def _credentials(settings: Settings) -> grpc.ServerCredentials:
         roots = settings.ca_file.read_bytes() if settings.ca_file else None
     except OSError as error:
         raise SettingsError(f"{error.filename} cannot be read: {error.strerror}") from None
-    # Client certificates are checked where they are given; proxies' own come with the join tokens.
+    # Proxies' certificates have a listener of their own: gRPC asks all clients of a port, or none.
     return grpc.ssl_server_credentials([pair], root_certificates=roots, require_client_auth=False)

@@ -15,7 +15,7 @@ import grpc
 from control_plane.experiments.spending import Spending
 from control_plane.fleet.errors import BadHello
 from control_plane.fleet.model import NOTHING, Proxy
-from control_plane.fleet.service import Fleet, hello_problem
+from control_plane.fleet.service import Fleet, check_identity, hello_problem
 from control_plane.revisions.model import Version
 from control_plane.snapshots.model import Snapshot, View
 from control_plane.snapshots.service import Publisher
@@ -61,7 +61,9 @@ class ConfigStreams:
     ) -> None:
         """Raises BadHello, NoSnapshot, NotAuthenticated (the token ended)."""
         hello = await _read_hello(requests)
-        proxy = Proxy(hello.name, hello.region, dict(hello.labels), hello.software_version)
+        check_identity(caller, hello.name, hello.region)
+        labels = {**hello.labels, **(caller.labels or {})}
+        proxy = Proxy(hello.name, hello.region, labels, hello.software_version)
         session = await self._begin(hello, proxy)
         self._fleet.connect(proxy)
         log.info("proxy connected", extra={"data": {"proxy": proxy.name, "region": proxy.region}})

@@ -12,7 +12,8 @@ from collections.abc import AsyncIterator
 import grpc
 
 from control_plane.errors import DatabaseAway
-from control_plane.fleet.errors import BadHello
+from control_plane.fleet.errors import BadHello, NotItself
+from control_plane.fleet.service import check_identity
 from control_plane.tokens.authenticator import Authenticator
 from control_plane.tokens.errors import NotAuthenticated
 from control_plane.tokens.model import Principal
@@ -53,7 +54,7 @@ class UsageStreams:
         try:
             with self._authenticator.watching(caller) as ended:
                 async with asyncio.TaskGroup() as tasks:
-                    reader = tasks.create_task(self._read(requests, pending))
+                    reader = tasks.create_task(self._read(requests, pending, caller))
                     watcher = tasks.create_task(_end_when(ended))
                     await self._acknowledge(context, pending)
                     reader.cancel()
@@ -64,12 +65,19 @@ class UsageStreams:
             raise cause
 
     async def _read(
-        self, requests: AsyncIterator[usage_pb2.ReportRequest], pending: asyncio.Queue[_Pending | None]
+        self,
+        requests: AsyncIterator[usage_pb2.ReportRequest],
+        pending: asyncio.Queue[_Pending | None],
+        caller: Principal,
     ) -> None:
         proxy = ""
         async for request in requests:
             if request.HasField("hello"):
                 proxy = request.hello.proxy
+                try:
+                    check_identity(caller, proxy, request.hello.region)
+                except NotItself as error:
+                    raise _Ended(error) from None
             if not is_name(proxy):
                 raise _Ended(BadHello("the first message must be a hello with the proxy's name"))
             if not request.HasField("batch"):

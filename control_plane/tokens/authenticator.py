@@ -45,13 +45,19 @@ class Authenticator:
         self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
         self._wake = asyncio.Event()
 
+    async def authenticate_key(self, sha256: bytes) -> Principal:
+        """A proxy by the key of its certificate. Raises NotAuthenticated, DatabaseAway."""
+        return await self._principal(sha256)
+
     async def authenticate(self, metadata: Mapping[str, str | bytes]) -> Principal:
-        """Raises NotAuthenticated, DatabaseAway."""
+        """By a bearer token. Raises NotAuthenticated, DatabaseAway."""
         header = metadata.get("authorization", "")
         scheme, _, token = header.partition(" ") if isinstance(header, str) else ("", "", "")
         if scheme.lower() != "bearer" or not token or len(token) > MAX_CREDENTIAL_BYTES:
             raise NotAuthenticated
-        sha256 = digest(token.strip())
+        return await self._principal(digest(token.strip()))
+
+    async def _principal(self, sha256: bytes) -> Principal:
         if sha256 in self._unknown:
             raise NotAuthenticated
         principal = self._known.get(sha256)

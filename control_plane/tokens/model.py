@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import DateTime
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
 OWNER, EDITOR, VIEWER, PROXY = "owner", "editor", "viewer", "proxy"
@@ -31,6 +34,9 @@ class TokenRow(SQLModel, table=True):
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
     expires_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
     revoked_at: datetime | None = Field(default=None, sa_type=DateTime(timezone=True))
+    # Of a proxy that joined: its certificate says so, and `sha256` is of its key. None: a bearer token.
+    region: str | None = None
+    labels: dict[str, Any] | None = Field(default=None, sa_type=JSONB)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,9 @@ class Principal:
     tenant: str | None
     sha256: bytes
     expires_at: datetime | None = None
+    # Of a joined proxy: the region that it is of, and its labels. None: it may say so itself.
+    region: str | None = None
+    labels: Mapping[str, str] | None = None
 
     def has(self, role: str) -> bool:
         return role in INCLUDES.get(self.role, frozenset())

@@ -33,7 +33,20 @@ def active_by_name(session: Session, name: str) -> TokenRow | None:
 
 def find_principal(session: Session, sha256: bytes, now: datetime) -> Principal | None:
     row = session.exec(select(TokenRow).where(TokenRow.sha256 == sha256, *_valid(now))).one_or_none()
-    return Principal(row.name, row.role, row.tenant, row.sha256, row.expires_at) if row else None
+    if row is None:
+        return None
+    return Principal(row.name, row.role, row.tenant, row.sha256, row.expires_at, row.region, row.labels)
+
+
+def joined(session: Session, sha256: bytes, ended_after: datetime) -> TokenRow | None:
+    """A joined proxy by its key, for an update: neither revoked, nor ended for too long."""
+    statement = select(TokenRow).where(
+        TokenRow.sha256 == sha256,
+        col(TokenRow.region).is_not(None),
+        col(TokenRow.revoked_at).is_(None),
+        col(TokenRow.expires_at) > ended_after,
+    )
+    return session.exec(statement.with_for_update()).one_or_none()
 
 
 def still_valid(session: Session, hashes: Collection[bytes], now: datetime) -> set[bytes]:

@@ -1,17 +1,21 @@
 """The gRPC channel to the control plane: one address at a time, the next after a loss.
 
-Plain text only to loopback; anything else is TLS. The token goes as call metadata, so that it is in
-no argument and no log.
+Plain text only to loopback; anything else is TLS. A token goes as call metadata, so that it is in no argument
+and no log; a proxy that joined shows its certificate instead.
 """
 
 from __future__ import annotations
 
 import ipaddress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import grpc
 
 from headgate.rules.credentials import Secret
+
+if TYPE_CHECKING:
+    from proxy.identity import Identity
 
 # Both ends must be set, or the server's default answers pings with `too_many_pings` (F19).
 KEEPALIVE_MS = 30_000
@@ -19,7 +23,10 @@ KEEPALIVE_TIMEOUT_MS = 10_000
 # An update's messages are chunked at 1 MiB; a single resource can be larger.
 MAX_MESSAGE_BYTES = 16 * 2**20
 
-_OPTIONS = [
+# What the listener for certificates is called, whatever its address is.
+LISTENER_NAME = "control-plane.headgate"
+
+_OPTIONS: list[tuple[str, int | str]] = [
     ("grpc.keepalive_time_ms", KEEPALIVE_MS),
     ("grpc.keepalive_timeout_ms", KEEPALIVE_TIMEOUT_MS),
     ("grpc.keepalive_permit_without_calls", 1),
@@ -41,10 +48,19 @@ def is_loopback(address: str) -> bool:
 
 
 class Channels:
-    def __init__(self, addresses: tuple[str, ...], token: Secret, ca_file: Path | None) -> None:
+    """`identity`: of a proxy that joins; without one, the token is what it shows."""
+
+    def __init__(
+        self,
+        addresses: tuple[str, ...],
+        token: Secret,
+        ca_file: Path | None,
+        identity: Identity | None = None,
+    ) -> None:
         self._addresses = addresses
         self._token = token
         self._ca = ca_file.read_bytes() if ca_file is not None else None
+        self._identity = identity
         self._index = 0
         self._channel: grpc.aio.Channel | None = None
         self._stale: list[grpc.aio.Channel] = []
@@ -54,24 +70,44 @@ class Channels:
         return self._addresses[self._index]
 
     def channel(self) -> grpc.aio.Channel:
+        """For the streams."""
         if self._channel is None:
-            if self._ca is None and is_loopback(self.address):
-                self._channel = grpc.aio.insecure_channel(self.address, _OPTIONS)
+            identity = self._identity
+            if identity is None or identity.current is None:
+                self._channel = self._open()
             else:
-                credentials = grpc.ssl_channel_credentials(self._ca)
-                self._channel = grpc.aio.secure_channel(self.address, credentials, _OPTIONS)
+                host = self.address.rpartition(":")[0]
+                name = ("grpc.ssl_target_name_override", LISTENER_NAME)
+                self._channel = grpc.aio.secure_channel(
+                    f"{host}:{identity.current.port}", identity.credentials(), [*_OPTIONS, name]
+                )
         return self._channel
 
+    def first_contact(self) -> grpc.aio.Channel:
+        """Where a proxy joins and renews: the listener that asks for no certificate."""
+        return self._open()
+
+    def _open(self) -> grpc.aio.Channel:
+        if self._ca is None and is_loopback(self.address):
+            return grpc.aio.insecure_channel(self.address, _OPTIONS)
+        return grpc.aio.secure_channel(self.address, grpc.ssl_channel_credentials(self._ca), _OPTIONS)
+
     def metadata(self) -> tuple[tuple[str, str], ...]:
+        if self._identity is not None:
+            return ()
         return (("authorization", f"Bearer {self._token.text}"),)
 
     def next(self) -> None:
         """Goes on to the next address, if there is another."""
         if len(self._addresses) > 1:
             self._index = (self._index + 1) % len(self._addresses)
-            if self._channel is not None:
-                self._stale.append(self._channel)
-                self._channel = None
+            self.renewed()
+
+    def renewed(self) -> None:
+        """What is opened from now on is a new channel; streams that are open stay on theirs."""
+        if self._channel is not None:
+            self._stale.append(self._channel)
+            self._channel = None
 
     async def close(self) -> None:
         for channel in [*self._stale, *([self._channel] if self._channel is not None else [])]:

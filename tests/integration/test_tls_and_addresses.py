@@ -190,7 +190,7 @@ def test_a_control_plane_refuses_plain_text_beyond_loopback(tmp_path: Path) -> N
         ([], "--region"),
         (["--region", "eu", "--workers", "0"], "--workers"),
         (["--region", "eu", "--label", "x"], "name=value"),
-        (["--region", "eu", "--join-token-file", "f"], "not supported yet"),
+        (["--region", "eu", "--join-token-file", "f"], "cannot be read"),
     ],
 )
 def test_a_proxy_says_what_is_wrong_with_its_arguments(arguments: list[str], hint: str) -> None:

@@ -1,4 +1,4 @@
-"""The form of what we mint: virtual keys (`hg-`) and admin or proxy tokens (`hgt-`).
+"""The form of what we mint: virtual keys (`hg-`), admin or proxy tokens (`hgt-`), join tokens (`hgj-`).
 
 `<prefix>-<12 public>-<secret>`: the public part may appear in logs, the secret has 256 bits, and
 only the SHA-256 of the whole is stored. A hash of a 256-bit random secret needs no salt and no
@@ -19,11 +19,12 @@ _SECRET_LENGTH = 43
 
 KEY_PREFIX = "hg"
 TOKEN_PREFIX = "hgt"  # noqa: S105 - a prefix
+JOIN_PREFIX = "hgj"
 
 # Longest credential that is hashed at all; longer ones are unknown without further work.
 MAX_CREDENTIAL_BYTES = 512
 
-_OURS = re.compile(r"hgt?-([0-9A-Za-z]{12})-[0-9A-Za-z]{43}")
+_OURS = re.compile(r"hg[tj]?-([0-9A-Za-z]{12})-[0-9A-Za-z]{43}")
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from headgate.v1 import (
     config_pb2,
     experiments_pb2,
     history_pb2,
+    identity_pb2,
     resources_pb2,
     routing_pb2,
     usage_pb2,
@@ -37,6 +38,7 @@ METHODS = {
         routing_pb2.DESCRIPTOR.services_by_name["RoutingService"],
         experiments_pb2.DESCRIPTOR.services_by_name["ExperimentService"],
         history_pb2.DESCRIPTOR.services_by_name["HistoryService"],
+        identity_pb2.DESCRIPTOR.services_by_name["IdentityService"],
     )
     for method in service.methods
 }

@@ -103,7 +103,6 @@ def test_wrong_usage_is_2_and_shows_no_secret(state: Path, headgate: Headgate, a
 @pytest.mark.parametrize(
     "arguments",
     [
-        "join-token create --region r",
         "import litellm F",
     ],
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from control_plane.rpc.access import ACCESS, ANYONE, BOOTSTRAP, GLOBAL_ONLY
+from control_plane.rpc.access import ACCESS, ANYONE, BOOTSTRAP, CARRIED, GLOBAL_ONLY
 from control_plane.rpc.server import SERVICES, method_path
 from control_plane.tokens.model import INCLUDES, ROLES
 from headgate.v1 import (
@@ -10,6 +10,7 @@ from headgate.v1 import (
     config_pb2,
     experiments_pb2,
     history_pb2,
+    identity_pb2,
     policy_pb2,
     resources_pb2,
     routing_pb2,
@@ -21,6 +22,7 @@ FILES = (
     config_pb2,
     experiments_pb2,
     history_pb2,
+    identity_pb2,
     policy_pb2,
     resources_pb2,
     routing_pb2,
@@ -51,7 +53,7 @@ def test_every_service_of_the_contract_is_registered() -> None:
 
 
 def test_entries_name_known_roles_only() -> None:
-    assert set(ACCESS.values()) <= {*ROLES, ANYONE, BOOTSTRAP}
+    assert set(ACCESS.values()) <= {*ROLES, ANYONE, BOOTSTRAP, CARRIED}
     assert ACCESS.keys() >= GLOBAL_ONLY
 
 
@@ -60,6 +62,10 @@ def test_nothing_of_ours_is_open_to_anyone_but_the_bootstrap() -> None:
     assert all(path.startswith(("/grpc.health.", "/grpc.reflection.")) for path in open_to_all)
     assert [path for path, role in ACCESS.items() if role == BOOTSTRAP] == [
         "/headgate.v1.AdminService/BootstrapToken"
+    ]
+    assert [path for path, role in ACCESS.items() if role == CARRIED] == [
+        "/headgate.v1.IdentityService/Join",
+        "/headgate.v1.IdentityService/Renew",
     ]
 
 

@@ -79,6 +79,7 @@ def test_services_end_in_service_and_each_rpc_has_its_own_request_and_response(
         "ConfigService",
         "ExperimentService",
         "HistoryService",
+        "IdentityService",
         "RoutingService",
         "UsageService",
     }

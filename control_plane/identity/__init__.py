@@ -1,0 +1,1 @@
+"""Who a proxy is: an authority of our own, join tokens, certificates."""

@@ -1,0 +1,214 @@
+"""Who this proxy is: a key that never leaves its state folder, and a certificate for it.
+
+A join token buys the first certificate; it is renewed at half of its life by whoever holds the key, and
+for some days after it has ended. Streams that are open keep the certificate that they began with; new
+ones take the newest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import grpc
+
+from headgate.rules.credentials import Secret
+from headgate.v1 import identity_pb2, identity_pb2_grpc
+from proxy.logs import Log
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
+
+    from proxy.processes.channel import Channels
+
+FIRST_BACKOFF_SECONDS = 0.1
+MAX_BACKOFF_SECONDS = 5.0
+RPC_SECONDS = 10.0
+# Between looks at the clock; a suspended machine wakes up to an old certificate.
+LOOK_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """PEM, and where it is taken. Times in Unix seconds."""
+
+    certificate: str
+    authority: str
+    port: int
+    issued_at: float
+    expires_at: float
+
+    @property
+    def renew_at(self) -> float:
+        return (self.issued_at + self.expires_at) / 2
+
+
+class JoinRefused(Exception):
+    """The control plane does not want this proxy; the text says why."""
+
+
+class Identity:
+    """`name` and `region`: as the proxy was started. `token`: for the first contact, where it is to come."""
+
+    def __init__(
+        self, folder: Path, name: str, region: str, token: Secret, log: Log, random: Callable[[], float]
+    ) -> None:
+        self._folder = folder
+        self._name = name
+        self._region = region
+        self._token = token
+        self._log = log
+        self._random = random
+        self._key_path = folder / "key.pem"
+        self._certificate_path = folder / "certificate.json"
+        self._key: EllipticCurvePrivateKey | None = None
+        self.current: Certificate | None = None
+
+    @staticmethod
+    def exists(folder: Path) -> bool:
+        return (folder / "certificate.json").exists()
+
+    def load(self) -> None:
+        """What an earlier life left behind; nothing if it was of another name or region."""
+        try:
+            document = json.loads(self._certificate_path.read_text("utf-8"))
+            if (document["name"], document["region"]) != (self._name, self._region):
+                self._log.event("identity_of_another_name", name=document["name"], region=document["region"])
+                return
+            self._key = _read_key(self._key_path)
+            self.current = Certificate(**document["certificate"])
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            self._log.event("identity_not_read", reason=f"{type(error).__name__}: {error}")
+
+    def credentials(self) -> grpc.ChannelCredentials:
+        if self.current is None:
+            raise JoinRefused("it has not joined yet")
+        return grpc.ssl_channel_credentials(
+            self.current.authority.encode(), self._key_path.read_bytes(), self.current.certificate.encode()
+        )
+
+    async def obtain(self, channels: Channels) -> None:
+        """Until there is a certificate that is valid: joins, or renews what has ended."""
+        backoff = FIRST_BACKOFF_SECONDS
+        told = ""
+        while self.current is None or self.current.expires_at <= time.time():
+            try:
+                await (self._join(channels) if self.current is None else self._renew(channels))
+                return
+            except grpc.aio.AioRpcError as error:
+                reason = f"{error.code().name}: {error.details()}"
+                if error.code() == grpc.StatusCode.UNAUTHENTICATED and self.current is not None:
+                    self.current = None  # revoked, or away for too long: only a join token helps
+            except (JoinRefused, OSError) as error:
+                reason = str(error)
+            if reason != told:
+                self._log.event("not_joined", reason=reason)
+                told = reason
+            channels.next()
+            await asyncio.sleep(backoff * (0.5 + 0.5 * self._random()))
+            backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
+
+    async def renew_forever(self, channels: Channels) -> None:
+        """At half of each certificate's life; until it works."""
+        while True:
+            current = self.current
+            left = current.renew_at - time.time() if current is not None else 0.0
+            if left > 0:
+                await asyncio.sleep(min(left + 0.1, LOOK_SECONDS))
+                continue
+            try:
+                await self._renew(channels)
+                self._log.event("certificate_renewed", expires_at=self.current and self.current.expires_at)
+            except (grpc.aio.AioRpcError, OSError, JoinRefused) as error:
+                reason = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
+                self._log.event("certificate_not_renewed", reason=reason)
+                await asyncio.sleep(LOOK_SECONDS * (0.5 + 0.5 * self._random()))
+
+    async def _join(self, channels: Channels) -> None:
+        if not self._token:
+            raise JoinRefused(
+                "there is no valid certificate and no join token: `headgate join-token create --region "
+                f"{self._region}` makes one"
+            )
+        key = self._key or _new_key(self._key_path)
+        self._key = key
+        request = identity_pb2.JoinRequest(
+            token=self._token.text, csr=_request_of(key), name=self._name, region=self._region
+        )
+        async with channels.first_contact() as channel:
+            stub: Any = identity_pb2_grpc.IdentityServiceStub(channel)  # type: ignore[no-untyped-call]
+            answer = await stub.Join(request, timeout=RPC_SECONDS)
+        self._keep(answer)
+        self._log.event("joined", name=self._name, region=self._region)
+
+    async def _renew(self, channels: Channels) -> None:
+        if self._key is None:
+            raise JoinRefused("there is no key to renew a certificate for")
+        request = identity_pb2.RenewRequest(csr=_request_of(self._key))
+        async with channels.first_contact() as channel:
+            stub: Any = identity_pb2_grpc.IdentityServiceStub(channel)  # type: ignore[no-untyped-call]
+            answer = await stub.Renew(request, timeout=RPC_SECONDS)
+        self._keep(answer)
+        channels.renewed()
+
+    def _keep(self, answer: identity_pb2.JoinResponse | identity_pb2.RenewResponse) -> None:
+        self.current = Certificate(
+            answer.certificate,
+            answer.authority,
+            answer.port,
+            time.time(),
+            answer.expires_at.ToNanoseconds() / 1e9,
+        )
+        fields = {name: getattr(self.current, name) for name in Certificate.__slots__}
+        document = {"name": self._name, "region": self._region, "certificate": fields}
+        _write(self._certificate_path, json.dumps(document).encode())
+
+
+def _new_key(path: Path) -> EllipticCurvePrivateKey:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    form = serialization.PrivateFormat.PKCS8
+    _write(path, key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
+    return key
+
+
+def _read_key(path: Path) -> EllipticCurvePrivateKey:
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+    key = load_pem_private_key(path.read_bytes(), None)
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise TypeError("the key is of another kind")
+    return key
+
+
+def _request_of(key: EllipticCurvePrivateKey) -> bytes:
+    """PKCS #10 in DER; it proves that we hold the key, and says nothing else."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+
+    request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
+    return request.public_bytes(serialization.Encoding.DER)
+
+
+def _write(path: Path, data: bytes) -> None:
+    """Whole or not at all, and for nobody else to read."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
