@@ -19,7 +19,7 @@ PROTOS := $(wildcard proto/headgate/v1/*.proto)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup up demo test lint bench bench-routing simulate proto lock docs clean \
+.PHONY: help setup up demo test lint bench bench-routing simulate simulate-experiments proto lock docs clean \
         test-unit test-contract test-integration test-faults test-programs test-demo
 
 help: ## List the targets
@@ -80,6 +80,9 @@ bench-routing: $(STAMP) ## Measure what routing promises (ARGS=--quick: shorter 
 
 simulate: $(STAMP) ## Policies over a simulated day against oracles (ARGS=--quick: an hour; ARGS=--write: into docs)
 	$(BIN)/python -m tests.perf.simulation $(ARGS)
+
+simulate-experiments: $(STAMP) ## Experiments against a known truth (ARGS=--quick: a tenth; ARGS=--write: into docs)
+	$(BIN)/python -m tests.perf.experiments $(ARGS)
 
 proto: $(STAMP) ## Make the stubs beside proto/headgate/v1/*.proto again
 	cd proto && ../$(BIN)/python -m grpc_tools.protoc -I. --python_out=. --pyi_out=. --grpc_python_out=. $(PROTOS:proto/%=%)

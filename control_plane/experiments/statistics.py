@@ -23,8 +23,8 @@ TIGHTEST_AT_UNITS = 1_000
 MIN_UNITS = 50
 # Of double precision, over long sums.
 ROUNDING = 1e-9
-# Rates that are betted on.
-BETS = 15
+# Times the limit's odds: a variant that is barely worse takes long to be told, one that is broken must not.
+ODDS_BETTED_ON = (1.5, 2.0, 3.0, 4.0, 6.0, 10.0, 30.0)
 # Strength of the belief that shares are as the weights say: a hundred units' worth.
 SHARE_PRIOR = 100.0
 # A split as uneven as this happens by chance once in a thousand experiments, looked at for ever.
@@ -88,9 +88,18 @@ def difference(baseline: Sums, other: Sums, alpha: float) -> Interval | None:
         return None
     if abs(after - before) <= ROUNDING * max(abs(before), abs(after)):
         after = before  # sums of the same figures in another order
-    units = baseline.units + other.units
-    variance = units * (baseline.variance / baseline.units + other.variance / other.units)
-    return Interval(after - before, math.sqrt(variance) * width(units, alpha))
+    # As many as an even split would need to know as much: the smaller variant is what is known least of.
+    units = 4 / (1 / baseline.units + 1 / other.units)
+    pooled = _pooled(baseline, other)
+    # Few units that happen to be alike say little of how much units differ: those of both are the least.
+    variance = max(baseline.variance, pooled) / baseline.units + max(other.variance, pooled) / other.units
+    return Interval(after - before, math.sqrt(variance * units) * width(units, alpha))
+
+
+def _pooled(one: Sums, other: Sums) -> float:
+    """Variance of the units of both, each around its own mean."""
+    freedom = one.units + other.units - 2
+    return ((one.units - 1) * one.variance + (other.units - 1) * other.variance) / freedom
 
 
 def of_zero(sums: Sums, alpha: float) -> Interval | None:
@@ -101,7 +110,7 @@ def of_zero(sums: Sums, alpha: float) -> Interval | None:
     return Interval(mean, math.sqrt(sums.variance) * width(sums.units, alpha))
 
 
-def width(units: int, alpha: float) -> float:
+def width(units: float, alpha: float) -> float:
     """Half of the interval of a mean of `units` with variance 1."""
     rho_squared = _rho_squared(alpha)
     scaled = units * rho_squared + 1
@@ -122,11 +131,12 @@ def units_to_decide(interval: Interval, units: int) -> int | None:
 
 def rate_bets(limit: float) -> list[float]:
     """Stakes against "the rate of an event is at most `limit`", for `log_wealths` of all of which the mean is
-    taken: mixed over rates above the limit, evenly in their odds.
+    taken. Each is the best one against some rate above the limit; those are multiples of its odds.
 
     Waudby-Smith, Ramdas: "Estimating means of bounded random variables by betting", JRSS B 86 (2024).
     """
-    rates = [limit + (1 - limit) * step / (BETS + 1) for step in range(1, BETS + 1)]
+    odds = limit / (1 - limit)
+    rates = [times * odds / (1 + times * odds) for times in ODDS_BETTED_ON]
     return [(rate - limit) / (limit * (1 - limit)) for rate in rates]
 
 
