@@ -67,13 +67,19 @@ class Settlement:
             labels = Labels(options.user or asked.user, options.session, options.task, options.metadata)
         elif asked.user:
             labels = Labels(asked.user)
-        assignment = call.assignment
-        if assignment is not None:
-            labels = replace(labels or Labels(), assignment=assignment, outside_variant=not call.in_variant)
         if call.purpose:
             labels = replace(labels or Labels(), purpose=call.purpose)
+        assignment = call.assignment
         return self._accounts.account(
-            call.key, call.route, target, provider_key, asked.operation, asked.stream, labels
+            call.key,
+            call.route,
+            target,
+            provider_key,
+            asked.operation,
+            asked.stream,
+            labels,
+            assignment,
+            assignment is not None and not call.in_variant,
         )
 
     def close_previous(self, call: Call) -> None:

@@ -11,7 +11,7 @@ import socket
 import ssl
 import time
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from headgate.policy.estimates import Estimates
 from headgate.v1 import config_pb2
@@ -27,7 +27,6 @@ from proxy.judging.aside import Aside, Onlooker
 from proxy.judging.background import Background
 from proxy.judging.budget import Budget
 from proxy.judging.feedback import Feedback
-from proxy.judging.judging import Judging
 from proxy.logs import Log
 from proxy.metrics import Metrics
 from proxy.passthrough import PassthroughCalls
@@ -44,6 +43,9 @@ from proxy.upstream.sandbox import Sandbox
 from proxy.usage.account import Accounts
 from proxy.usage.record import Recorder
 from proxy.usage.spool import Spool, sync
+
+if TYPE_CHECKING:
+    from proxy.judging.judging import Judging
 
 SYNC_SECONDS = 0.1
 # Of a drain: for judges that are at it when the last call has ended.
@@ -107,8 +109,13 @@ class Worker:
             random=random.random,
         )
         hooks = Hooks(self._pools, self._deadlines)
-        judging = Judging(aside=aside, recorder=recorder, metrics=self.metrics, hooks=hooks, ids=ids)
-        self._background = Background(judging, self.metrics, log)
+
+        def make_judging() -> Judging:
+            from proxy.judging.judging import Judging
+
+            return Judging(aside=aside, recorder=recorder, metrics=self.metrics, hooks=hooks, ids=ids)
+
+        self._background = Background(make_judging, self.metrics, log)
         calls = Calls(
             snapshot=holder.current,
             authenticator=Authenticator(),

@@ -7,7 +7,7 @@ metric series it adds to: a call pays one dictionary look-up for the three.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
@@ -30,9 +30,6 @@ class Labels:
     session: str = ""
     task: str = ""
     metadata: tuple[tuple[str, str], ...] = ()
-    # Which variant of an experiment it got, and whether this attempt is none of that variant's.
-    assignment: Assignment | None = None
-    outside_variant: bool = False
     purpose: usage_pb2.Purpose = usage_pb2.PURPOSE_UNSPECIFIED
 
 
@@ -46,11 +43,15 @@ class Account:
     target: Target
 
 
+# (…, operation, stream, assignment, outside_variant)
+_Identity: TypeAlias = tuple[Key, Route, Target, ProviderKey | None, str, bool, Assignment | None, bool]
+
+
 class Accounts:
     def __init__(self, metrics: Metrics, region: str) -> None:
         self._metrics = metrics
         self._region = region
-        self._known: dict[tuple[Key, Route, Target, ProviderKey | None, str, bool], Account] = {}
+        self._known: dict[_Identity, Account] = {}
 
     def forget(self) -> None:
         """A new snapshot: its keys and targets are other objects."""
@@ -65,17 +66,34 @@ class Accounts:
         operation: str,
         stream: bool,
         labels: Labels | None,
+        assignment: Assignment | None = None,
+        outside_variant: bool = False,
     ) -> Account:
-        """`labels` None: the request says nothing about itself, which is the usual case."""
-        if labels is not None:
-            return self._made(key, route, target, provider_key, operation, stream, labels)
-        identity = (key, route, target, provider_key, operation, stream)
+        """`labels` None: the request says nothing about itself, which is the usual case.
+
+        `assignment`: which variant of an experiment it got; `outside_variant`: this attempt is none of that
+        variant's. There are few of these, so that they are prepared too.
+        """
+        identity = (key, route, target, provider_key, operation, stream, assignment, outside_variant)
         account = self._known.get(identity)
         if account is None:
-            if len(self._known) >= MAX_ACCOUNTS:
-                self._known.clear()
-            account = self._known[identity] = self._made(*identity, Labels())
-        return account
+            account = self._made(*identity)
+            # What runs in the background has a route of its own each time.
+            if labels is None or not labels.purpose:
+                if len(self._known) >= MAX_ACCOUNTS:
+                    self._known.clear()
+                self._known[identity] = account
+        if labels is None:
+            return account
+        # What follows in a serialised message counts, and maps are joined.
+        said = usage_pb2.UsageRecord(
+            user=labels.user[:MAX_USER_CHARACTERS],
+            session=labels.session,
+            task=labels.task,
+            metadata=dict(labels.metadata),
+            purpose=labels.purpose,
+        ).SerializeToString()
+        return Account(account.record + said, account.log, account.series, target)
 
     def _made(
         self,
@@ -85,7 +103,8 @@ class Accounts:
         provider_key: ProviderKey | None,
         operation: str,
         stream: bool,
-        labels: Labels,
+        assignment: Assignment | None,
+        outside_variant: bool,
     ) -> Account:
         record = usage_pb2.UsageRecord(
             tenant=key.tenant,
@@ -98,14 +117,11 @@ class Accounts:
             region=self._region,
             operation=operation,
             stream=stream,
-            user=labels.user[:MAX_USER_CHARACTERS],
-            session=labels.session,
-            task=labels.task or route.task,
-            metadata=dict(key.metadata + labels.metadata),
+            task=route.task,
+            metadata=dict(key.metadata),
             price_version=target.price_version,
             cache=usage_pb2.CACHE_RESULT_OFF,
-            purpose=labels.purpose,
-            **_of_experiment(labels),
+            **_of_experiment(assignment, outside_variant),
         ).SerializeToString()
         said = {"tenant": key.tenant, "key": key.name, "route": route.name, "model": target.label}
         return Account(
@@ -116,13 +132,12 @@ class Accounts:
         )
 
 
-def _of_experiment(labels: Labels) -> dict[str, Any]:
-    assignment = labels.assignment
+def _of_experiment(assignment: Assignment | None, outside_variant: bool) -> dict[str, Any]:
     if assignment is None:
         return {}
     return {
         "experiment": assignment.experiment,
         "variant": assignment.variant,
         "variant_by_request": assignment.by_request,
-        "outside_variant": labels.outside_variant,
+        "outside_variant": outside_variant,
     }

@@ -49,13 +49,19 @@ class LoadResult:
         return self.requests / self.seconds
 
 
-def run_load(target: Target, seconds: int, scratch: Path, connections: int = CONNECTIONS) -> LoadResult:
+def run_load(
+    target: Target,
+    seconds: int,
+    scratch: Path,
+    connections: int = CONNECTIONS,
+    model: str = wire.INSTANT_MODEL,
+) -> LoadResult:
     """`seconds` of as much load as `connections` connections carry."""
     wrk = shutil.which("wrk")
     if wrk is None:
-        return uvloop.run(_own_load(target, seconds, connections))
+        return uvloop.run(_own_load(target, seconds, connections, model))
     script = scratch / f"load-{target.port}.lua"
-    script.write_text(_lua(target))
+    script.write_text(_lua(target, model))
     argv = [wrk, "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", "10s", "-s", str(script)]
     finished = subprocess.run(
         [*argv, f"http://{target.host}:{target.port}"], capture_output=True, text=True, timeout=seconds + 30
@@ -71,11 +77,11 @@ def run_load(target: Target, seconds: int, scratch: Path, connections: int = CON
     raise LoadFailed(f"wrk ended with {finished.returncode}: {finished.stderr[-500:]}")
 
 
-def _lua(target: Target) -> str:
+def _lua(target: Target, model: str) -> str:
     headers = {"content-type": "application/json", **target.headers}
     return _SCRIPT % {
         "path": _lua_string(target.path),
-        "body": _lua_string(target.body(wire.INSTANT_MODEL).decode()),
+        "body": _lua_string(target.body(model).decode()),
         "headers": "\n".join(
             f"wrk.headers[ {_lua_string(k)} ] = {_lua_string(v)}" for k, v in headers.items()
         ),
@@ -122,9 +128,9 @@ class _Client(asyncio.Protocol):
             transport.abort()
 
 
-async def _own_load(target: Target, seconds: int, connections: int) -> LoadResult:
+async def _own_load(target: Target, seconds: int, connections: int, model: str) -> LoadResult:
     loop = asyncio.get_running_loop()
-    request = target.request(wire.INSTANT_MODEL)
+    request = target.request(model)
     begin = time.monotonic()
     clients: list[_Client] = []
     for _ in range(connections):

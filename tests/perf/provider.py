@@ -25,11 +25,11 @@ class Counts:
 
 
 class Provider:
-    """`python -m tests.perf.upstream` on a free port."""
+    """`python -m tests.perf.upstream` (or another `module` like it) on a free port."""
 
-    def __init__(self, scratch: Path) -> None:
+    def __init__(self, scratch: Path, module: str = "tests.perf.upstream") -> None:
         ready_file = scratch / "upstream.json"
-        argv = [sys.executable, "-m", "tests.perf.upstream", "--ready-file", str(ready_file)]
+        argv = [sys.executable, "-m", module, "--ready-file", str(ready_file)]
         self._child = Child(argv, scratch / "upstream.log")
         while not ready_file.exists():
             if self._child.ended() or time.monotonic() > self._child.started + _START_LIMIT_SECONDS:
@@ -39,10 +39,14 @@ class Provider:
         self.port = int(json.loads(ready_file.read_text())["port"])
 
     def counts(self) -> Counts:
+        return Counts(**self.asked("/stats"))
+
+    def asked(self, path: str) -> dict[str, int]:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            connection.request("GET", "/stats")
-            return Counts(**json.loads(connection.getresponse().read()))
+            connection.request("GET", path)
+            found: dict[str, int] = json.loads(connection.getresponse().read())
+            return found
         finally:
             connection.close()
 

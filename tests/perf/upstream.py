@@ -118,7 +118,7 @@ class Upstream(asyncio.Protocol):
         self._pacer.add(shape, emit)
 
 
-async def serve(host: str, port: int, ready_file: Path | None) -> None:
+async def serve(host: str, port: int, ready_file: Path | None, connection: type[Upstream]) -> None:
     """Serve until SIGTERM, SIGINT or the end of the parent; write the port to `ready_file` when listening."""
     loop = asyncio.get_running_loop()
     served = Served()
@@ -135,7 +135,7 @@ async def serve(host: str, port: int, ready_file: Path | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopped.set)
     server = await loop.create_server(
-        lambda: Upstream(served, pacer, answer, event), host, port, backlog=_ACCEPT_BACKLOG
+        lambda: connection(served, pacer, answer, event), host, port, backlog=_ACCEPT_BACKLOG
     )
     if ready_file is not None:
         partial = ready_file.with_suffix(".partial")
@@ -150,13 +150,13 @@ async def serve(host: str, port: int, ready_file: Path | None) -> None:
     server.close()
 
 
-def main() -> None:
+def main(connection: type[Upstream] = Upstream) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--ready-file", type=Path)
     arguments = parser.parse_args()
-    uvloop.run(serve(arguments.host, arguments.port, arguments.ready_file))
+    uvloop.run(serve(arguments.host, arguments.port, arguments.ready_file, connection))
 
 
 if __name__ == "__main__":

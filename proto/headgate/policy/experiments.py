@@ -116,7 +116,7 @@ class Experiment(Generic[C]):
         self._namespace_prefix = f"{tenant}\0\0{namespace}\0"
 
     def plan(self, facts: Facts) -> Sequence[Step[C]]:
-        forced = next((v for v in self.variants if facts.forced_variant == f"{self.name}/{v.name}"), None)
+        forced = self._forced(facts.forced_variant) if facts.forced_variant else None
         said = unit_of(facts, self.unit)
         unit = said or facts.request_id or repr(facts.random())
         if forced is None and not self.takes_part(unit):
@@ -133,6 +133,9 @@ class Experiment(Generic[C]):
                 self.judge is not None and not by_request and self._drawn("", self.judge.sample, facts)
             )
         return [Arm(step, self.name, variant) for step in variant.node.plan(facts)]
+
+    def _forced(self, said: str) -> Variant[C] | None:
+        return next((v for v in self.variants if said == f"{self.name}/{v.name}"), None)
 
     def takes_part(self, unit: str) -> bool:
         """Whether the unit belongs to this experiment, and not to another one of its namespace."""

@@ -30,11 +30,11 @@ PARTS: tuple[tuple[Callable[[Setting], list[Job]], Callable[[Sequence[Any], Sett
 )
 INTRODUCTION = (
     "# Experiments in figures\n\nWhat [Experiments](experiments.md) promises, by simulation: `make "
-    "simulate-experiments` (ARGS=--quick: a tenth of the runs; ARGS=--write: this page). The decisions\nare the "
-    "product's own code (`control_plane/experiments/decisions.py`, `control_plane/experiments/statistics.py`, "
-    "`proto/headgate/policy/experiments.py`); what units bring is invented: grades of a judge\n(0, ¼, ½, ¾, 1), "
-    "lognormal costs and latencies, errors, preferences. The times are those of the first look at which "
-    "something was decided.\n"
+    "simulate-experiments` (ARGS=--quick: a tenth of the runs; ARGS=--write: this page). The "
+    "decisions\nare the product's own code (`control_plane/experiments/decisions.py`, "
+    "`control_plane/experiments/statistics.py`, `proto/headgate/policy/experiments.py`); what units "
+    "bring is invented: grades of a judge\n(0, ¼, ½, ¾, 1), lognormal costs and latencies, errors, "
+    "preferences. The times are those of the first look at which something was decided.\n"
 )
 IMAGES = (
     ("simulated-winners-among-equals.svg", "How often a winner is named among variants that are alike"),

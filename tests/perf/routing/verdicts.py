@@ -13,8 +13,7 @@ from pathlib import Path
 
 from tests.perf.table import machine
 
-BEGIN = "<!-- bench-routing:begin (written by `make bench-routing ARGS=--write`; edit outside) -->"
-END = "<!-- bench-routing:end -->"
+ROUTING = "bench-routing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +54,13 @@ def section(verdicts: Sequence[Verdict], assumed: Sequence[str], today: datetime
     return f"Measured {when} on {machine()}.\n\n{table(verdicts)}\n\nAssumed:\n\n{notes}\n"
 
 
-def write(text: str, page: Path) -> None:
-    """Replaces what is between the markers; ValueError where there are none."""
+def write(text: str, page: Path, target: str = ROUTING) -> None:
+    """Replaces what is between the markers of a make target; ValueError where there are none."""
+    begins = f"<!-- {target}:begin (written by `make {target} ARGS=--write`; edit outside) -->"
+    ends = f"<!-- {target}:end -->"
     whole = page.read_text()
-    before, begin, rest = whole.partition(BEGIN)
-    _, end, after = rest.partition(END)
+    before, begin, rest = whole.partition(begins)
+    _, end, after = rest.partition(ends)
     if not begin or not end:
-        raise ValueError(f"{page} has no markers {BEGIN} and {END}")
-    page.write_text(f"{before}{BEGIN}\n\n{text}\n{END}{after}")
+        raise ValueError(f"{page} has no markers {begins} and {ends}")
+    page.write_text(f"{before}{begins}\n\n{text}\n{ends}{after}")
