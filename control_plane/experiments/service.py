@@ -174,9 +174,8 @@ class _Report:
         )
 
     def _variant(self, name: str, share: float, *, is_shadow: bool, stopped: str) -> VariantResult:
-        arm = self._arms.get(name)
-        if arm is None:
-            return VariantResult(name, share, is_shadow, stopped)
+        # Without calls of its own it may still have been asked, to be compared with the first.
+        arm = self._arms.get(name) or Arm(name, 0, 0, 0, 0, 0, 0, {})
         is_first = name == self._question.first
         first = self._arms.get(self._question.first)
         metrics = [

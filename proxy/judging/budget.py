@@ -41,11 +41,10 @@ class Budget:
     def settle(self, purse: Purse, expected_picousd: int | None, cost_picousd: int | None) -> None:
         """What became of it."""
         self._turn()
-        left = self._set_aside[purse] - (expected_picousd or 0)
+        # Nothing is kept of what expects to cost nothing, of several at once or of the last.
+        left = self._set_aside.pop(purse, 0) - (expected_picousd or 0)
         if left > 0:
             self._set_aside[purse] = left
-        else:
-            self._set_aside.pop(purse)
         if cost_picousd:
             self._here[purse] = self._here.get(purse, 0) + cost_picousd
 

@@ -39,7 +39,7 @@ class Hooks:
         body = orjson.dumps(document)
         head = (
             f"POST {path} HTTP/1.1\r\nhost: {origin.authority}\r\nuser-agent: headgate\r\n"
-            "content-type: application/json\r\naccept-encoding: identity\r\n"
+            "connection: close\r\ncontent-type: application/json\r\naccept-encoding: identity\r\n"
             f"content-length: {len(body)}\r\n\r\n"
         )
         exchange = Exchange(

@@ -1,8 +1,8 @@
 """Models that answer by a function of the request, where it matters what is said: judges most of all.
 
 `ScriptedModels({"name": function})` is an OpenAI-compatible provider; a function gets the request's
-document and gives the text of the answer, or a number: the status of an error. `material` reads what a
-judge was given.
+document and gives the text of the answer, a whole message (with tool calls), a number: the status of an
+error, or a `Refusal`. `material` reads what a judge was given.
 """
 
 from __future__ import annotations
@@ -12,12 +12,22 @@ import re
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any
 
 Document = dict[str, Any]
-Model = Callable[[Document], str | int]
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    status: int
+    message: str = "scripted"
+    headers: tuple[tuple[str, str], ...] = ()
+
+
+Model = Callable[[Document], str | int | Document | Refusal]
 INPUT_TOKENS, OUTPUT_TOKENS = 100, 20
 _PIECE = re.compile(r"^BEGIN ([A-Z]+) ([0-9a-f]{16})\n(.*?)\nEND \1 \2$", re.DOTALL | re.MULTILINE)
 
@@ -86,18 +96,25 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.models.asked.append(document)
         said = self.server.models.models[document["model"]](document)
         if isinstance(said, int):
-            self._send(said, json.dumps({"error": {"message": "scripted", "code": said}}).encode())
-        elif document.get("stream"):
-            self._stream(document, said)
+            said = Refusal(said)
+        if isinstance(said, Refusal):
+            error = {"error": {"message": said.message, "code": said.status}}
+            self._send(said.status, json.dumps(error).encode(), headers=said.headers)
+            return
+        message = {"role": "assistant", **(said if isinstance(said, dict) else {"content": said})}
+        if document.get("stream"):
+            self._stream(document, message)
         else:
-            message = {"role": "assistant", "content": said}
-            choice = {"index": 0, "message": message, "finish_reason": "stop"}
+            choice = {"index": 0, "message": message, "finish_reason": _finish(message)}
             self._send(200, json.dumps(_answer(document, "chat.completion", [choice])).encode())
 
-    def _stream(self, document: Document, said: str) -> None:
+    def _stream(self, document: Document, message: Document) -> None:
         deltas: list[tuple[Document, str | None]] = [({"role": "assistant", "content": ""}, None)]
-        deltas += [({"content": word}, None) for word in re.findall(r"\S+\s*|\s+", said)]
-        deltas.append(({}, "stop"))
+        words = re.findall(r"\S+\s*|\s+", message.get("content") or "")
+        deltas += [({"content": word}, None) for word in words]
+        for index, call in enumerate(message.get("tool_calls", ())):
+            deltas.append(({"tool_calls": [{"index": index, **call}]}, None))
+        deltas.append(({}, _finish(message)))
         body = b""
         for delta, finish in deltas:
             choice = {"index": 0, "delta": delta, "finish_reason": finish}
@@ -107,14 +124,26 @@ class _Handler(BaseHTTPRequestHandler):
             body += b"data: " + json.dumps(event).encode() + b"\n\n"
         self._send(200, body + b"data: [DONE]\n\n", "text/event-stream")
 
-    def _send(self, status: int, body: bytes, content_type: str = "application/json") -> None:
+    def _send(
+        self,
+        status: int,
+        body: bytes,
+        content_type: str = "application/json",
+        headers: tuple[tuple[str, str], ...] = (),
+    ) -> None:
         self.send_response_only(status, "Scripted")
         self.send_header("content-type", content_type)
         self.send_header("content-length", str(len(body)))
+        for name, value in headers:
+            self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None: ...
+
+
+def _finish(message: Document) -> str:
+    return "tool_calls" if message.get("tool_calls") else "stop"
 
 
 def _answer(document: Document, kind: str, choices: list[Document]) -> Document:
