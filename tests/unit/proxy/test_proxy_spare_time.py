@@ -57,7 +57,7 @@ async def _keep_too_much() -> None:
         await let_go.wait()
 
     background = Background(
-        cast(Any, SimpleNamespace(judge=judge)),
+        lambda: cast(Any, SimpleNamespace(judge=judge)),
         cast(Any, SimpleNamespace(in_background=lambda *names: counted.append(names))),
         cast(Any, None),
     )
