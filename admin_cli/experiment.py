@@ -223,8 +223,10 @@ def _verdicts(found: experiments_pb2.ShowExperimentResponse) -> Iterator[str]:
         )
     units = sum(variant.units for variant in found.variants)
     seconds = (found.to.ToMilliseconds() - getattr(found, "from").ToMilliseconds()) / 1000
-    baseline = found.variants[0].name if found.variants else ""
-    for variant in found.variants[1:]:
+    baseline = next((variant.name for variant in found.variants if not variant.shadow), "")
+    for variant in found.variants:
+        if variant.name == baseline:
+            continue
         told = False
         for metric in variant.metrics:
             if not metric.HasField("difference"):

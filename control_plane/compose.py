@@ -185,6 +185,7 @@ class ControlPlane:
             "unpublished", "1: the newest revision is held back", lambda: float(bool(self.publisher.problem))
         )
         gauge("usage_records", "Usage records taken since the start", lambda: self.ingest.records_total)
+        gauge("usage_scores", "Scores of answers taken since the start", lambda: self.ingest.scores_total)
         gauge("usage_quarantined", "Usage records set aside", lambda: self.ingest.quarantined_total)
         gauge("usage_transactions", "Transactions of the ingest", lambda: self.ingest.transactions_total)
         gauge("usage_waiting_batches", "Batches that wait", lambda: self.ingest.waiting_batches)

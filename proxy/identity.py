@@ -70,10 +70,6 @@ class Identity:
         self._key: EllipticCurvePrivateKey | None = None
         self.current: Certificate | None = None
 
-    @staticmethod
-    def exists(folder: Path) -> bool:
-        return (folder / "certificate.json").exists()
-
     def load(self) -> None:
         """What an earlier life left behind; nothing if it was of another name or region."""
         try:

@@ -158,7 +158,10 @@ class Steering:
         if not known.spec.HasField("stop"):
             return decided
         stopped = {one.variant for one in decided.stopped}
-        names = [v.name for v in known.spec.variants if v.name not in stopped]
+        if known.decided_by == PREFERENCE and known.first in stopped:
+            return decided  # what all comparisons had in common is gone
+        # The first one first, wherever a shadow stands in the manifest.
+        names = [v.name for v in sorted(known.spec.variants, key=lambda v: v.shadow) if v.name not in stopped]
         if known.decided_by == PREFERENCE:
             found = store.preferences(session, question)
             sums = [found.get(name, Sums()) for name in names]

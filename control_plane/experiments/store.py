@@ -159,13 +159,13 @@ def _per_variant(n: str, y: str, seen: str = "") -> str:
     )
 
 
-# Of one answer by one judge, the last word counts.
+# Of one answer by one judge, the last word counts. A tenant can say something of its own calls alone.
 _SAID = """
 said AS (
-  SELECT DISTINCT ON (request_id, source, name, versus)
-    request_id, source, name, versus, value, unscored, remark
+  SELECT DISTINCT ON (tenant, request_id, source, name, versus)
+    tenant, request_id, source, name, versus, value, unscored, remark
   FROM score_record WHERE (tenant = :tenant OR :tenant = '*') AND time >= :start AND time < :end
-  ORDER BY request_id, source, name, versus, ingested_at DESC, id DESC
+  ORDER BY tenant, request_id, source, name, versus, ingested_at DESC, id DESC
 )"""
 # Of a shared experiment, the calls of all tenants together.
 _OF_EXPERIMENT = """
@@ -173,7 +173,7 @@ _OF_EXPERIMENT = """
   AND NOT variant_by_request"""
 _CALLS = f"""
 calls AS (
-  SELECT variant, {{unit}} AS unit, request_id,
+  SELECT tenant, variant, {{unit}} AS unit, request_id,
     max(CASE WHEN {IS_ERROR} THEN 1 ELSE 0 END) AS error_rate,
     CASE WHEN bool_and(cost_picousd IS NOT NULL) THEN sum(cost_picousd)::float8 / 1e12 END AS cost_usd,
     max(request_latency_ms) FILTER (WHERE final) AS latency_ms,
@@ -181,10 +181,10 @@ calls AS (
     bool_or(outside_variant) AS outside
   FROM usage_record
   WHERE {_OF_EXPERIMENT} AND purpose = CASE WHEN variant = ANY(:shadows) THEN 2 ELSE 0 END
-  GROUP BY variant, {{unit}}, request_id
+  GROUP BY tenant, variant, {{unit}}, request_id
   HAVING bool_or(final)
 ), {_SAID}, scores AS (
-  SELECT request_id,
+  SELECT tenant, request_id,
     CASE WHEN :by_models
       THEN avg(value) FILTER (WHERE source = 1 AND versus = '')
         * coalesce(min(value) FILTER (WHERE source = 2), 1)
@@ -193,13 +193,13 @@ calls AS (
     bool_or(source = 1 AND unscored = 1) AS unanswered,
     bool_or(source IN (1, 2)) AS judged,
     bool_or(source = 1 AND unscored > 1) AS unscored
-  FROM said GROUP BY request_id
+  FROM said GROUP BY tenant, request_id
 ), seen AS (
   SELECT calls.*, quality, feedback, coalesce(judged, false) AS judged, coalesce(unscored, false) AS unscored,
     CASE WHEN NOT :judged THEN 1 - error_rate
       WHEN unanswered THEN 0
       WHEN quality IS NOT NULL THEN CASE WHEN quality >= :success THEN 1 ELSE 0 END END AS success
-  FROM calls LEFT JOIN scores USING (request_id)
+  FROM calls LEFT JOIN scores USING (tenant, request_id)
 )"""  # noqa: S608 - constants
 _ARMS = f"""
 WITH {_CALLS}, units AS (
@@ -222,13 +222,13 @@ FROM units GROUP BY variant ORDER BY variant
 """  # noqa: S608 - constants
 _COMPARED = f"""
 who AS (
-  SELECT DISTINCT request_id, variant, {{unit}} AS unit FROM usage_record
+  SELECT DISTINCT tenant, request_id, variant, {{unit}} AS unit FROM usage_record
   WHERE {_OF_EXPERIMENT} AND purpose IN (0, 2)
 ), {_SAID}"""  # noqa: S608 - constants
 _PREFERENCES = f"""
 WITH {_COMPARED}, calls AS (
   SELECT variant, unit, request_id, avg(2 * value - 1) AS liked
-  FROM said JOIN who USING (request_id)
+  FROM said JOIN who USING (tenant, request_id)
   WHERE source = 1 AND versus = :first AND variant <> :first AND value IS NOT NULL
   GROUP BY variant, unit, request_id
 ), units AS (SELECT variant, unit, {_per_unit("liked")} FROM calls GROUP BY variant, unit)
@@ -237,19 +237,20 @@ SELECT variant, {_per_variant("liked_n", "liked_y")} FROM units GROUP BY variant
 _CHECKS = f"""
 WITH {_COMPARED}, units AS (
   SELECT name, variant, unit, {_per_unit("value")}
-  FROM said JOIN who USING (request_id) WHERE source = 2 AND value IS NOT NULL GROUP BY name, variant, unit
+  FROM said JOIN who USING (tenant, request_id) WHERE source = 2 AND value IS NOT NULL
+  GROUP BY name, variant, unit
 )
 SELECT name, variant, {_per_variant("value_n", "value_y")} FROM units GROUP BY name, variant ORDER BY name
 """  # noqa: S608 - constants
 _REMARKS = f"""
 WITH {_COMPARED}
-SELECT variant, remark, count(*) FROM said JOIN who USING (request_id)
+SELECT variant, remark, count(*) FROM said JOIN who USING (tenant, request_id)
 WHERE source = 1 AND remark <> 0 GROUP BY variant, remark ORDER BY variant, count(*) DESC, remark
 """  # noqa: S608 - constants
 _AGREEMENT = f"""
 WITH {_COMPARED}, several AS (
   SELECT request_id, versus, var_samp(value) AS within, array_agg(value) AS values
-  FROM said JOIN who USING (request_id) WHERE source = 1 AND value IS NOT NULL
+  FROM said JOIN who USING (tenant, request_id) WHERE source = 1 AND value IS NOT NULL
   GROUP BY request_id, versus HAVING count(*) > 1
 )
 SELECT avg(within), (SELECT var_samp(value) FROM several, unnest(values) AS value) FROM several

@@ -109,7 +109,7 @@ class Identities:
         self._revisions.lock(session)
         if not store.use(session, sha256, now):
             raise NotAuthenticated
-        self._replace(session, name, now)
+        self._replace(session, name, region, now)
         row = TokenRow(
             public_id=mint(JOIN_PREFIX).public_id,
             name=name,
@@ -148,13 +148,15 @@ class Identities:
         certificate = certificates.for_proxy(authority, key, row.name, row.region or "", now)
         return Issued(certificate, authority.pem, self.port, row.expires_at or now)
 
-    def _replace(self, session: Session, name: str, now: datetime) -> None:
+    def _replace(self, session: Session, name: str, region: str, now: datetime) -> None:
         """A proxy that joins under a name that it had: what it was before ends."""
         before = token_store.active_by_name(session, name)
         if before is None:
             return
         if before.region is None:
             raise InvalidField("name", f"{name!r} is the name of an admin or proxy token; choose another")
+        if before.region != region:
+            raise InvalidField("name", f"{name!r} is a proxy of another region; choose another")
         before.revoked_at = now
         session.add(before)
         session.flush()

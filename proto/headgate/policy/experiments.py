@@ -120,7 +120,7 @@ class Experiment(Generic[C]):
         said = unit_of(facts, self.unit)
         unit = said or facts.request_id or repr(facts.random())
         if forced is None and not self.takes_part(unit):
-            first = self.variants[0]
+            first = next((v for v in self.variants if v.weight > 0), self.variants[0])
             return [Arm(step, self.name, first) for step in first.node.plan(facts)]
         variant = forced or self.assigned(unit)
         if variant is None:

@@ -91,6 +91,13 @@ class ScriptedProxy:
         heard: config_pb2.Standings = response.standings
         return heard
 
+    async def hears_spending(self) -> config_pb2.Spending:
+        """What all proxies have spent today, as soon as it comes."""
+        while not (response := await self._call.read()).HasField("spending"):
+            pass
+        heard: config_pb2.Spending = response.spending
+        return heard
+
     async def ending(self, timeout: float = 5.0) -> str:
         """The status code with which the stream ends, after whatever was still sent."""
         async with asyncio.timeout(timeout):

@@ -214,6 +214,10 @@ async def test_joining_again_ends_what_was_before(database: Secret) -> None:
         async with channel(old, old_key) as over:
             assert (await refused(first_answer(over, "edge", "eu")))[0] == "UNAUTHENTICATED"
         assert (await refused(renew(replica, old_key)))[0] == "UNAUTHENTICATED"
+        abroad = await token_of(replica, "us")
+        code, message = await refused(join(replica, abroad, new_key(), region="us"))
+        assert (code, "another region" in message) == ("INVALID_ARGUMENT", True)
+        assert (await renew(replica, new)).port > 0, "nobody takes a place from elsewhere"
 
 
 @pytest.mark.parametrize("role", ["editor", "viewer", "proxy"])

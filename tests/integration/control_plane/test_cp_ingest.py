@@ -32,9 +32,9 @@ class Reporter:
         await self._call.write(usage_pb2.ReportRequest(hello=hello))
         return self
 
-    async def send(self, records: Iterable[bytes]) -> int:
+    async def send(self, records: Iterable[bytes], scores: Iterable[bytes] = ()) -> int:
         self._sequence += 1
-        batch = usage_pb2.UsageBatch(sequence=self._sequence, records=records)
+        batch = usage_pb2.UsageBatch(sequence=self._sequence, records=records, scores=scores)
         await self._call.write(usage_pb2.ReportRequest(batch=batch))
         return self._sequence
 
@@ -45,9 +45,9 @@ class Reporter:
             raise ConnectionError(f"{await self._call.code()}: {await self._call.details()}")
         return response
 
-    async def report(self, records: Iterable[bytes]) -> tuple[int, int, int]:
+    async def report(self, records: Iterable[bytes], scores: Iterable[bytes] = ()) -> tuple[int, int, int]:
         """(inserted, repeated, quarantined)."""
-        sequence = await self.send(records)
+        sequence = await self.send(records, scores)
         answer = await self.acked()
         assert answer.acked_sequence == sequence
         return answer.inserted, answer.repeated_records, answer.quarantined

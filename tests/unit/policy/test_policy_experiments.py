@@ -130,6 +130,35 @@ def test_a_test_may_choose_and_does_not_count() -> None:
     assert targets_of(found.plan(other)) == [B]
 
 
+def test_a_unit_takes_part_in_one_experiment_of_a_namespace_and_gets_the_others_first_variant() -> None:
+    shares = [("one", 3.0), ("other", 1.0)]
+    made = {
+        name: Experiment(
+            "default", name, "session", [variant("a"), variant("b", 999)], namespace="n", shares=shares
+        )
+        for name, _ in shares
+    }
+    taking: Counter[str] = Counter()
+    for number in range(2_000):
+        unit = f"unit-{number}"
+        mine = [name for name, found in made.items() if found.takes_part(unit)]
+        assert len(mine) == 1
+        taking[mine[0]] += 1
+    assert 1_400 < taking["one"] < 1_600
+    outside = next(f"u{n}" for n in range(100) if not made["other"].takes_part(f"u{n}"))
+    known = facts(chat(), session=outside)
+    assert first_target(made["other"].plan(known)) is A
+    assert known.assignments == [], "it is not counted there"
+
+
+def test_the_first_variant_of_those_that_take_no_part_is_one_that_answers() -> None:
+    shares = [("one", 0.0), ("other", 1.0)]
+    stopped = Experiment(
+        "default", "one", "session", [variant("a", 0), variant("b")], namespace="n", shares=shares
+    )
+    assert first_target(stopped.plan(facts(chat(), session="u"))) is B, "the other one was stopped"
+
+
 def test_what_stands_behind_an_experiment_is_no_part_of_it() -> None:
     node: Fallback[Target] = Fallback([experiment(variant("a")), Fixed((B,))])
     first, second = node.plan(facts(session="s"))
