@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from headgate.policy.experiments import Experiment, Judge, Shadow, Variant, chance
@@ -16,6 +17,7 @@ from headgate.policy.nodes import Arm, Node
 from headgate.v1 import resources_pb2, usage_pb2
 from proxy.call import Call
 from proxy.config.model import Step, Target
+from proxy.dialects.asked import Asked
 from proxy.ids import Ids
 from proxy.judging import checks, verdicts
 from proxy.judging.aside import Answered, Aside, Errand, NotAnswered
@@ -49,6 +51,20 @@ class Heard:
     # What a judge is shown, and what a check looks at.
     shown: str
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One call that is judged: by whom, and what was asked."""
+
+    call: Call
+    experiment: Experiment[Target]
+    judge: Judge[Target]
+    question: str
+
+    @property
+    def purse(self) -> tuple[str, str, str]:
+        return self.call.key.tenant, self.experiment.name, ""
 
 
 class ArmNode:
@@ -95,12 +111,11 @@ class Judging:
         except ValueError:
             self._metrics.in_background("answer", "unreadable")
             return
+        case = Case(call, experiment, judge, question)
         if judge.pairwise:
-            await self._pairwise(call, experiment, judge, question, mine, shadows)
+            await self._pairwise(case, mine, shadows)
         else:
-            await asyncio.gather(
-                *(self._pointwise(call, experiment, judge, question, heard) for heard in [mine, *shadows])
-            )
+            await asyncio.gather(*(self._pointwise(case, heard) for heard in [mine, *shadows]))
 
     async def _shadows(
         self, call: Call, experiment: Experiment[Target], shadows: list[Shadow[Target]]
@@ -143,115 +158,92 @@ class Judging:
         self._metrics.in_background("copy", "answered")
         return heard
 
-    async def _pairwise(
-        self,
-        call: Call,
-        experiment: Experiment[Target],
-        judge: Judge[Target],
-        question: str,
-        mine: Heard,
-        shadows: list[Heard],
-    ) -> None:
+    async def _pairwise(self, case: Case, mine: Heard, shadows: list[Heard]) -> None:
         """The others, each beside the first variant, which all comparisons have in common."""
+        call, experiment, judge = case.call, case.experiment, case.judge
         first = experiment.variants[0]
-        purse = (call.key.tenant, experiment.name, "")
         others = list(shadows)
         base: Heard | None = mine
         if mine.variant is not first:
             others.append(mine)
-            base = await self._copy(call, experiment, first, purse, judge.max_picousd)
+            base = await self._copy(call, experiment, first, case.purse, judge.max_picousd)
         elif (rival := _rival(experiment, call.request_id)) is not None:
-            answer = await self._copy(call, experiment, rival, purse, judge.max_picousd)
+            answer = await self._copy(call, experiment, rival, case.purse, judge.max_picousd)
             others += [answer] if answer is not None else []
         if base is None:
             return
-        await asyncio.gather(*(self._checks(call, judge, question, heard) for heard in [base, *others]))
+        await asyncio.gather(*(self._checks(case, heard) for heard in [base, *others]))
         await asyncio.gather(
             *(
-                self._compare(call, experiment, judge, name, node, question, heard, base)
+                self._verdict(case, name, heard, partial(self._compared, case, name, node, heard, base), base)
                 for heard in others
                 for name, node in judge.models
             )
         )
 
-    async def _compare(
-        self,
-        call: Call,
-        experiment: Experiment[Target],
-        judge: Judge[Target],
-        name: str,
-        node: Node[Target],
-        question: str,
-        heard: Heard,
-        base: Heard,
-    ) -> None:
-        """In both orders: what stands first is liked better."""
-        verdict: Verdict | None = None
-        outcome = "scored"
-        try:
-            there = verdicts.ask_pairwise(name, judge.rubric, question, heard.shown, base.shown)
-            back = verdicts.ask_pairwise(name, judge.rubric, question, base.shown, heard.shown)
-            first, second = await asyncio.gather(
-                self._ask(call, experiment, judge, node, there),
-                self._ask(call, experiment, judge, node, back),
-            )
-            verdict = verdicts.both_orders(verdicts.read_pairwise(first), verdicts.read_pairwise(second))
-        except (NotAnswered, Nonsense) as error:
-            outcome = error.outcome if isinstance(error, NotAnswered) else "nonsense"
-        self._judged(call, judge, name, heard, outcome, verdict, versus=base.variant.name)
-
-    async def _pointwise(
-        self,
-        call: Call,
-        experiment: Experiment[Target],
-        judge: Judge[Target],
-        question: str,
-        heard: Heard,
-    ) -> None:
+    async def _pointwise(self, case: Case, heard: Heard) -> None:
         await asyncio.gather(
-            self._checks(call, judge, question, heard),
+            self._checks(case, heard),
             *(
-                self._grade(call, experiment, judge, name, node, question, heard)
-                for name, node in judge.models
+                self._verdict(case, name, heard, partial(self._graded, case, name, node, heard))
+                for name, node in case.judge.models
             ),
         )
 
-    async def _grade(
+    async def _verdict(
         self,
-        call: Call,
-        experiment: Experiment[Target],
-        judge: Judge[Target],
+        case: Case,
         name: str,
-        node: Node[Target],
-        question: str,
         heard: Heard,
+        ask: Callable[[], Awaitable[Verdict]],
+        versus: Heard | None = None,
     ) -> None:
+        """Writes what a judge says, or why it says nothing."""
         verdict: Verdict | None = None
         outcome = "scored"
         try:
-            asked = verdicts.ask_pointwise(name, judge.rubric, question, heard.shown)
-            verdict = verdicts.read_pointwise(await self._ask(call, experiment, judge, node, asked))
+            verdict = await ask()
         except (NotAnswered, Nonsense) as error:
             outcome = error.outcome if isinstance(error, NotAnswered) else "nonsense"
-        self._judged(call, judge, name, heard, outcome, verdict)
+        self._metrics.in_background("judge", outcome)
+        self._write(
+            case.call,
+            heard,
+            usage_pb2.SCORE_SOURCE_JUDGE,
+            name=name,
+            rubric=case.judge.rubric_name,
+            value=verdict.value if verdict is not None else None,
+            remark=verdict.remark if verdict is not None else usage_pb2.REMARK_UNSPECIFIED,
+            unscored="" if verdict is not None else outcome,
+            versus=versus.variant.name if versus is not None else "",
+        )
 
-    async def _ask(
-        self,
-        call: Call,
-        experiment: Experiment[Target],
-        judge: Judge[Target],
-        node: Node[Target],
-        asked: Any,
-    ) -> str:
+    async def _compared(
+        self, case: Case, name: str, node: Node[Target], heard: Heard, base: Heard
+    ) -> Verdict:
+        """In both orders: what stands first is liked better. Raises NotAnswered, Nonsense."""
+        rubric, question = case.judge.rubric, case.question
+        there = verdicts.ask_pairwise(name, rubric, question, heard.shown, base.shown)
+        back = verdicts.ask_pairwise(name, rubric, question, base.shown, heard.shown)
+        first, second = await asyncio.gather(self._ask(case, node, there), self._ask(case, node, back))
+        return verdicts.both_orders(verdicts.read_pairwise(first), verdicts.read_pairwise(second))
+
+    async def _graded(self, case: Case, name: str, node: Node[Target], heard: Heard) -> Verdict:
+        """Raises NotAnswered, Nonsense."""
+        asked = verdicts.ask_pointwise(name, case.judge.rubric, case.question, heard.shown)
+        return verdicts.read_pointwise(await self._ask(case, node, asked))
+
+    async def _ask(self, case: Case, node: Node[Target], asked: Asked) -> str:
         """What the judge answers. Raises NotAnswered, Nonsense."""
+        call = case.call
         errand = Errand(
             asked=asked,
             node=node,
-            route=f"{experiment.name}/judge",
+            route=f"{case.experiment.name}/judge",
             variant=call.assignment.variant if call.assignment is not None else "",
             purpose=usage_pb2.PURPOSE_JUDGE,
-            purse=(call.key.tenant, experiment.name, ""),
-            max_picousd=judge.max_picousd,
+            purse=case.purse,
+            max_picousd=case.judge.max_picousd,
         )
         answered = await self._aside.run(call, errand)
         try:
@@ -259,20 +251,19 @@ class Judging:
         except ValueError:
             raise Nonsense from None
 
-    async def _checks(self, call: Call, judge: Judge[Target], question: str, heard: Heard) -> None:
-        for check in judge.checks:
-            name = checks.name_of(check)
+    async def _checks(self, case: Case, heard: Heard) -> None:
+        for check in case.judge.checks:
             if check.WhichOneof("check") == "http":
-                value = await self._hook(check.http, question, heard.shown)
+                value = await self._hook(check.http, case.question, heard.shown)
             else:
                 value = float(self._check(check)(heard.text))
             self._metrics.in_background("check", "failed" if value is None else "scored")
             self._write(
-                call,
+                case.call,
                 heard,
                 usage_pb2.SCORE_SOURCE_CHECK,
-                name=name,
-                rubric=judge.rubric_name,
+                name=checks.name_of(check),
+                rubric=case.judge.rubric_name,
                 value=value,
                 unscored="" if value is not None else "failed",
             )
@@ -300,29 +291,6 @@ class Judging:
                 self._compiled.clear()
             found = self._compiled[identity] = checks.compiled(check)
         return found
-
-    def _judged(
-        self,
-        call: Call,
-        judge: Judge[Target],
-        name: str,
-        heard: Heard,
-        outcome: str,
-        verdict: Verdict | None,
-        versus: str = "",
-    ) -> None:
-        self._metrics.in_background("judge", outcome)
-        self._write(
-            call,
-            heard,
-            usage_pb2.SCORE_SOURCE_JUDGE,
-            name=name,
-            rubric=judge.rubric_name,
-            value=verdict.value if verdict is not None else None,
-            remark=verdict.remark if verdict is not None else usage_pb2.REMARK_UNSPECIFIED,
-            unscored="" if verdict is not None else outcome,
-            versus=versus,
-        )
 
     def _write(
         self,
