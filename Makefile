@@ -78,7 +78,7 @@ bench: $(STAMP) ## Measure against nginx, Envoy and LiteLLM (ARGS=--quick: 40 s;
 bench-routing: $(STAMP) ## Measure what routing promises (ARGS=--quick: shorter outages; ARGS=--write: into docs)
 	$(BIN)/python -m tests.perf.routing $(ARGS)
 
-bench-judging: $(STAMP) ## Measure what judging costs calls (ARGS=--quick: two minutes; ARGS=--write: into docs)
+bench-judging: $(STAMP) ## Measure what judging costs calls (ARGS=--quick: four minutes; ARGS=--write: into docs)
 	$(BIN)/python -m tests.perf.judging $(ARGS)
 
 simulate: $(STAMP) ## Policies over a simulated day against oracles (ARGS=--quick: an hour; ARGS=--write: into docs)

@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m tests.perf.judging", description="Measure what judging costs calls."
     )
-    parser.add_argument("--quick", action="store_true", help="two minutes: fewer and shorter rounds")
+    parser.add_argument("--quick", action="store_true", help="four minutes: fewer and shorter rounds")
     parser.add_argument("--write", action="store_true", help="write the table into docs/experiments.md")
     arguments = parser.parse_args(argv)
     count, seconds, memory_seconds = (4, 2.0, 20) if arguments.quick else (8, 4.0, 40)
