@@ -78,6 +78,8 @@ _SERVICES = {
     "CreateJoinToken": "IdentityService",
     "ListJoinTokens": "IdentityService",
     "RevokeJoinToken": "IdentityService",
+    "GetSealing": "SealingService",
+    "RotateKek": "SealingService",
     "Rollback": "HistoryService",
     "ListChanges": "HistoryService",
     "ShowExperiment": "ExperimentService",

@@ -127,6 +127,8 @@ def _disk(state: StateFolder) -> Finding:
 def _kek(state: StateFolder) -> Finding:
     """The key that seals provider keys; only where the control plane runs here."""
     text, where = os.environ.get("HEADGATE_KEK", ""), "HEADGATE_KEK"
+    if os.environ.get("HEADGATE_KEK_COMMAND") and not text and not os.environ.get("HEADGATE_KEK_FILE"):
+        return Finding("kek", OK, "from a command, which only the control plane runs")
     if not text:
         where = os.environ.get("HEADGATE_KEK_FILE") or str(state.kek)
         try:
@@ -141,14 +143,19 @@ def _kek(state: StateFolder) -> Finding:
             return Finding(
                 "kek", FAILURE, f"{where}: {error.strerror}", "let the control plane's user read it"
             )
-    try:
-        length = len(base64.b64decode(text.strip(), validate=True))
-    except (binascii.Error, ValueError):
-        length = -1
-    if length != 32:
+    lines = [line.strip() for line in text.splitlines()]
+    keys = [line for line in lines if line and not line.startswith("#")]
+    if not keys or not all(_is_key(key) for key in keys):
         advice = "it must be 32 random bytes in base64: head -c 32 /dev/urandom | base64"
         return Finding("kek", FAILURE, f"{where} is not a key", advice)
     return Finding("kek", OK, f"from {where}")
+
+
+def _is_key(text: str) -> bool:
+    try:
+        return len(base64.b64decode(text, validate=True)) == 32
+    except (binascii.Error, ValueError):
+        return False
 
 
 def _control_plane(state: StateFolder) -> Iterator[Finding]:
@@ -182,7 +189,8 @@ def _status(status: Any) -> Iterator[Finding]:
         yield Finding("secrets", OK, "can be opened")
     else:
         advice = (
-            "give the control plane the KEK with which they were sealed (HEADGATE_KEK or HEADGATE_KEK_FILE)"
+            "give the control plane the KEK with which they were sealed "
+            "(HEADGATE_KEK, HEADGATE_KEK_FILE or HEADGATE_KEK_COMMAND)"
         )
         yield Finding("secrets", FAILURE, status.secrets or "unknown", advice)
     if status.quarantined_records:

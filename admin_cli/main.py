@@ -19,6 +19,7 @@ from admin_cli import (
     experiment,
     history,
     join_token,
+    kek,
     key,
     models,
     planned,
@@ -74,6 +75,7 @@ def build() -> typer.Typer:
     app.add_typer(provider.app, name="provider")
     app.add_typer(token.app, name="token")
     app.add_typer(join_token.app, name="join-token")
+    app.add_typer(kek.app, name="kek")
     app.add_typer(route.app, name="route")
     app.add_typer(experiment.app, name="experiment")
     app.add_typer(models.app, name="models")

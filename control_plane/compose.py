@@ -23,13 +23,16 @@ from control_plane.experiments.service import Experiments
 from control_plane.experiments.spending import Spending
 from control_plane.experiments.steering import Steering
 from control_plane.fleet.service import Fleet
+from control_plane.identity.model import AuthorityRow
 from control_plane.identity.service import Identities
 from control_plane.keys.service import Keys
 from control_plane.maintenance import Maintenance
+from control_plane.minted.model import MintedRow
 from control_plane.minted.service import FirstAnswers
 from control_plane.ops.metrics import Metrics
 from control_plane.plans.replays import Replays
 from control_plane.plans.service import Plans
+from control_plane.providers.model import ProviderKeyRow
 from control_plane.providers.service import ProviderKeys
 from control_plane.resources.apply import Applier
 from control_plane.resources.rollback import Rollback
@@ -47,10 +50,12 @@ from control_plane.rpc.proxies_port import ProxiesPort
 from control_plane.rpc.reflection import reflection_handlers
 from control_plane.rpc.replay import ReplayCalls
 from control_plane.rpc.resources import ResourceCalls
+from control_plane.rpc.sealing import SealingCalls
 from control_plane.rpc.server import listen, make_server, service_handlers
 from control_plane.rpc.tokens import TokenCalls
 from control_plane.rpc.usage import UsageCalls
 from control_plane.secrets.errors import CannotOpen, SecretsSealed
+from control_plane.secrets.rotation import KekRotation
 from control_plane.secrets.vault import Vault
 from control_plane.settings import Address, Settings
 from control_plane.snapshots.service import Publisher
@@ -64,12 +69,16 @@ from control_plane.usage.tail import Tail
 from headgate.rules.catalogue import price_list
 from headgate.rules.credentials import Secret
 
+# Everything that holds secrets, and is sealed anew when the key-encryption key is replaced.
+SEALED_TABLES = (ProviderKeyRow, MintedRow, AuthorityRow)
+
 log = logging.getLogger(__name__)
 
 # Streams get this long to end after SIGTERM; with the rest the program is gone within five seconds.
 GRACE_SECONDS = 1.5
 # A database that is starting, or not there yet, is waited for.
 DATABASE_WAIT_SECONDS = 0.5
+UNSEALED_WAIT_SECONDS = 2.0
 
 
 class ControlPlane:
@@ -82,7 +91,7 @@ class ControlPlane:
         self.url = url
         self.database = Database(url)
         self.metrics = Metrics()
-        self.vault = Vault(settings.kek)
+        self.vault = Vault(settings.kek_source)
         self.revisions = Revisions()
         self.publisher = Publisher(self.database, self.vault, self.revisions, now)
         # A name that no other replica has; a restarted one is another.
@@ -101,20 +110,23 @@ class ControlPlane:
         self.health = Health(lambda: not self.not_ready_because())
         self._now = now
         self._is_serving = False
-        self._server = self._make_server()
+        self._handlers = self._make_handlers()
+        self._server = make_server(self._handlers)
+        # Of its own, because ports are added before a server starts, and this one may have to wait for a key.
+        self._proxies_server = make_server(self._handlers)
         self._add_gauges()
 
     def not_ready_because(self) -> str:
         """Empty: ready. A lost database does not count: calls go on, and restarting would not help."""
         return "" if self._is_serving else "starting or stopping"
 
-    def _make_server(self) -> grpc.aio.Server:
+    def _make_handlers(self) -> list[grpc.GenericRpcHandler]:
         guard = Guard(self.authenticator, self.metrics)
         handlers = service_handlers(guard, self._implementations())
         handlers.append(self.health.handler(guard))
         if self.settings.grpc_reflection:
             handlers.extend(reflection_handlers(guard))
-        return make_server(handlers)
+        return handlers
 
     def _implementations(self) -> dict[str, Callable[..., Any]]:
         database, now = self.database, self._now
@@ -130,6 +142,7 @@ class ControlPlane:
         plan = PlanCalls(plans, self.standings)
         identity = IdentityCalls(database, self.identities, answers)
         history = HistoryCalls(database, self.revisions, Rollback(self.revisions, applier), answers, now)
+        sealing = SealingCalls(database, KekRotation(self.vault, self.revisions, SEALED_TABLES), now)
         experiment = ExperimentCalls(database, self.experiments, self.steering)
         return {
             "ApplyResources": resource.apply,
@@ -161,6 +174,8 @@ class ControlPlane:
             "RevokeJoinToken": identity.revoke,
             "Join": identity.join,
             "Renew": identity.renew,
+            "GetSealing": sealing.get,
+            "RotateKek": sealing.rotate,
             "Rollback": history.rollback,
             "ListChanges": history.list_changes,
             "ShowExperiment": experiment.show,
@@ -216,8 +231,6 @@ class ControlPlane:
             "headgate_usage": self.tail.wake,
         }
         port = listen(self._server, self.settings)
-        if self.settings.proxies is not None:
-            await self._listen_for_proxies(self.settings.proxies)
         async with asyncio.TaskGroup() as tasks:
             background: list[asyncio.Task[Any]] = [
                 tasks.create_task(job)
@@ -234,6 +247,8 @@ class ControlPlane:
                     self.maintenance.run(),
                 )
             ]
+            if not await self._listens_for_proxies():
+                background.append(tasks.create_task(self._listen_for_proxies_once_unsealed()))
             # The first model would otherwise wait for the catalogue's import.
             background.append(tasks.create_task(asyncio.to_thread(price_list, "openai", "", "")))
             await self._server.start()
@@ -242,19 +257,32 @@ class ControlPlane:
                 yield Address(self.settings.grpc.host, port)
             finally:
                 self._is_serving = False
-                await self._server.stop(GRACE_SECONDS)
+                await asyncio.gather(
+                    *(server.stop(GRACE_SECONDS) for server in (self._server, self._proxies_server))
+                )
                 for task in background:
                     task.cancel()
 
-    async def _listen_for_proxies(self, address: Address) -> None:
+    async def _listens_for_proxies(self) -> bool:
         """Sealed, there is no authority to know them by: those that have a token are served all the same."""
+        address = self.settings.proxies
+        if address is None:
+            return True
         try:
             authority = await self.database.run(self.identities.authority)
-        except (SecretsSealed, CannotOpen) as error:
+        except (SecretsSealed, CannotOpen, DatabaseAway) as error:
             log.critical("no listener for proxies", extra={"data": {"reason": str(error)}})
-            return
-        self.identities.port = ProxiesPort(authority, self._now).listen(self._server, address)
+            return False
+        self.identities.port = ProxiesPort(authority, self._now).listen(self._proxies_server, address)
+        await self._proxies_server.start()
         log.info("proxies", extra={"data": {"host": address.host, "port": self.identities.port}})
+        return True
+
+    async def _listen_for_proxies_once_unsealed(self) -> None:
+        while True:
+            await asyncio.sleep(UNSEALED_WAIT_SECONDS)
+            if self.vault.sealed_because is None and await self._listens_for_proxies():
+                return
 
     def close(self) -> None:
         self.database.close()

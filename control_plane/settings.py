@@ -6,19 +6,17 @@ Secrets come from the environment or a file and never from an argument: argument
 from __future__ import annotations
 
 import argparse
-import base64
-import binascii
 import ipaddress
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from control_plane.secrets.source import KekSource, KekUnavailable
 from headgate.rules.credentials import Secret
 from headgate.rules.units import parse_duration_ns
 
 DEFAULT_GRPC = "127.0.0.1:8081"
 DEFAULT_RETENTION = "90d"
-KEK_BYTES = 32
 
 
 class SettingsError(ValueError):
@@ -55,7 +53,7 @@ class Settings:
     embedded_postgres: Path | None = None
     # libpq connection string; None with embedded PostgreSQL.
     database_url: Secret | None = None
-    kek: Secret | None = None
+    kek_source: KekSource = field(default_factory=KekSource)
     ready_file: Path | None = None
     grpc_reflection: bool = False
     usage_retention_days: int = 90
@@ -84,7 +82,7 @@ def read_settings(arguments: Sequence[str], environment: Mapping[str, str]) -> S
         ca_file=given.ca_file,
         embedded_postgres=None if url else given.embedded_postgres,
         database_url=Secret(url) if url else None,
-        kek=_read_kek(environment),
+        kek_source=_read_kek(environment),
         ready_file=given.ready_file,
         grpc_reflection=given.grpc_reflection,
         usage_retention_days=_days(given.usage_retention),
@@ -98,23 +96,15 @@ def parse_address(text: str) -> Address:
     return Address(host.strip("[]") or "127.0.0.1", int(port))
 
 
-def _read_kek(environment: Mapping[str, str]) -> Secret | None:
-    text = environment.get("HEADGATE_KEK", "")
-    if not text and (file := environment.get("HEADGATE_KEK_FILE", "")):
+def _read_kek(environment: Mapping[str, str]) -> KekSource:
+    """A key that stands there wrongly is noticed now; a command may still come right (its service is away)."""
+    source = KekSource.from_environment(environment)
+    if source.is_set and not source.command:
         try:
-            text = Path(file).read_text("utf-8")
-        except OSError as error:
-            raise SettingsError(f"HEADGATE_KEK_FILE cannot be read: {error.strerror}") from None
-    text = text.strip()
-    if not text:
-        return None
-    try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        raw = b""
-    if len(raw) != KEK_BYTES:
-        raise SettingsError("HEADGATE_KEK is not 32 bytes in base64 (make one: openssl rand -base64 32)")
-    return Secret(text)
+            source.read()
+        except KekUnavailable as error:
+            raise SettingsError(str(error)) from None
+    return source
 
 
 def _days(text: str) -> int:
@@ -131,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m control_plane",
         description="One Headgate control plane replica. HEADGATE_DATABASE_URL names the database, "
-        "HEADGATE_KEK or HEADGATE_KEK_FILE the key-encryption key.",
+        "HEADGATE_KEK, HEADGATE_KEK_FILE or HEADGATE_KEK_COMMAND the key-encryption key.",
     )
     add = parser.add_argument
     add("--grpc", default=DEFAULT_GRPC, metavar="HOST:PORT", help=f"admin API and streams ({DEFAULT_GRPC})")

@@ -26,6 +26,8 @@ from admin_cli.state import StateFolder, make_private_folder, read_json, write_p
 # A proxy drains for 30 s, a database stops in a few.
 LEFTOVERS_SECONDS = 45.0
 
+KEK_VARIABLES = ("HEADGATE_KEK", "HEADGATE_KEK_FILE", "HEADGATE_KEK_COMMAND")
+
 
 @contextmanager
 def locked(state: StateFolder) -> Iterator[None]:
@@ -79,7 +81,7 @@ def prepare(state: StateFolder) -> None:
 
 def kek_environment(state: StateFolder, environment: Mapping[str, str]) -> dict[str, str]:
     """The variables by which the control plane finds its KEK; makes one on the first start."""
-    if environment.get("HEADGATE_KEK") or environment.get("HEADGATE_KEK_FILE"):
+    if any(environment.get(name) for name in KEK_VARIABLES):
         return {}
     if not state.kek.exists():
         if state.has_database():

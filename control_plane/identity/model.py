@@ -10,15 +10,23 @@ from sqlalchemy import DateTime
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlmodel import Field, SQLModel
 
+from control_plane.secrets.envelope import Place
+from control_plane.secrets.model import Sealed
 
-class AuthorityRow(SQLModel, table=True):
+AUTHORITY_PLACE = Place("", "authority", ("1",), 1)
+
+
+class AuthorityRow(Sealed, table=True):
     __tablename__ = "authority"
 
     id: int = Field(primary_key=True)
+    # In `sealed`: the key.
     certificate: str
-    # The key, by the vault.
-    sealed: bytes
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
+
+    @property
+    def place(self) -> Place:
+        return AUTHORITY_PLACE
 
 
 class JoinTokenRow(SQLModel, table=True):

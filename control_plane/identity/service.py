@@ -18,9 +18,8 @@ from control_plane.fleet.service import MAX_LABELS, MAX_TEXT
 from control_plane.identity import certificates, store
 from control_plane.identity.certificates import PROXY_LIFE, Authority, BadRequest
 from control_plane.identity.errors import JoinTokenNotFound, NoListener, WrongRegion
-from control_plane.identity.model import Issued, JoinTokenRow, NewJoinToken
+from control_plane.identity.model import AUTHORITY_PLACE, Issued, JoinTokenRow, NewJoinToken
 from control_plane.revisions.service import Revisions
-from control_plane.secrets.envelope import Place
 from control_plane.secrets.vault import Vault
 from control_plane.tokens import store as token_store
 from control_plane.tokens.errors import NotAuthenticated
@@ -33,7 +32,6 @@ MAX_EXPIRES = timedelta(days=365)
 MAX_USES = 100_000
 # After a certificate has ended: a proxy that was away for so long may still renew it.
 GRACE = timedelta(days=7)
-_PLACE = Place("", "authority", ("1",), 1)
 
 
 class Identities:
@@ -52,9 +50,9 @@ class Identities:
             row = store.read_authority(session)
             if row is None:
                 made = certificates.make_authority(self.now())
-                sealed = self._vault.seal(made.sealed_form(), _PLACE)
+                sealed = self._vault.seal(session, made.sealed_form(), AUTHORITY_PLACE)
                 row = store.write_authority_if_absent(session, made.pem, sealed, self.now())
-            key = self._vault.unseal(row.sealed, _PLACE)
+            key = self._vault.unseal(row.sealed or b"", row.place)
             self._authority = certificates.open_authority(row.certificate, key)
         return self._authority
 

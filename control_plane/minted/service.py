@@ -15,7 +15,6 @@ from control_plane.minted import store
 from control_plane.minted.errors import RequestIdReused
 from control_plane.minted.model import MintedRow
 from control_plane.revisions.service import Revisions
-from control_plane.secrets.envelope import Place
 from control_plane.secrets.vault import Vault
 from control_plane.tokens.model import Principal
 
@@ -44,19 +43,19 @@ class FirstAnswers:
             raise InvalidField("request_id", f"is longer than {MAX_REQUEST_ID_CHARACTERS} characters")
         self._revisions.lock(session)
         actor = f"{caller.name}/{caller.sha256.hex()[:16]}"
-        place = Place(caller.tenant or "", "minted", (request_id, actor, method), 1)
         first = store.find(session, request_id, actor)
         if first is not None and first.created_at > now - KEPT:
             if first.method != method:
                 raise RequestIdReused(request_id)
-            return self._vault.unseal(first.sealed, place)
+            return self._vault.unseal(first.sealed or b"", first.place)
         answer = work()
         row = MintedRow(
             request_id=request_id,
             actor=actor,
+            tenant=caller.tenant or "",
             method=method,
-            sealed=self._vault.seal(answer, place),
             created_at=now,
         )
+        row.sealed = self._vault.seal(session, answer, row.place)
         store.write(session, row)
         return answer

@@ -6,22 +6,22 @@ from __future__ import annotations
 from datetime import datetime
 
 from sqlalchemy import BigInteger, DateTime
-from sqlmodel import Field, SQLModel
+from sqlmodel import Field
 
 from control_plane.secrets.envelope import Place
+from control_plane.secrets.model import Sealed
 
 SPEC, STATE = "spec", "state"
 DEFAULT_KEY = "default"
 
 
-class ProviderKeyRow(SQLModel, table=True):
+class ProviderKeyRow(Sealed, table=True):
     __tablename__ = "provider_key"
 
     tenant: str = Field(primary_key=True)
     provider: str = Field(primary_key=True)
     name: str = Field(primary_key=True)
     origin: str = Field(primary_key=True)
-    sealed: bytes | None = None
     # The revision that wrote it: grows with every replacement, also across a removal.
     version: int = Field(sa_type=BigInteger)
     actor: str

@@ -134,7 +134,7 @@ class ProviderKeys:
             provider=provider,
             name=name,
             origin=origin,
-            sealed=self._vault.seal(value.text.encode(), place),
+            sealed=self._vault.seal(session, value.text.encode(), place),
             version=version,
             actor=actor,
             updated_at=now,

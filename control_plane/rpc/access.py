@@ -18,6 +18,7 @@ _ADMIN = "/headgate.v1.AdminService/"
 _ROUTING = "/headgate.v1.RoutingService/"
 _HISTORY = "/headgate.v1.HistoryService/"
 _IDENTITY = "/headgate.v1.IdentityService/"
+_SEALING = "/headgate.v1.SealingService/"
 _EXPERIMENT = "/headgate.v1.ExperimentService/"
 
 ACCESS: Mapping[str, str] = {
@@ -53,6 +54,8 @@ ACCESS: Mapping[str, str] = {
     f"{_IDENTITY}RevokeJoinToken": OWNER,
     f"{_IDENTITY}Join": CARRIED,
     f"{_IDENTITY}Renew": CARRIED,
+    f"{_SEALING}GetSealing": OWNER,
+    f"{_SEALING}RotateKek": OWNER,
     f"{_EXPERIMENT}ShowExperiment": VIEWER,
     f"{_EXPERIMENT}ExportExperiment": VIEWER,
     f"{_EXPERIMENT}PromoteExperiment": EDITOR,
@@ -74,5 +77,7 @@ GLOBAL_ONLY = frozenset(
         f"{_IDENTITY}CreateJoinToken",
         f"{_IDENTITY}ListJoinTokens",
         f"{_IDENTITY}RevokeJoinToken",
+        f"{_SEALING}GetSealing",
+        f"{_SEALING}RotateKek",
     }
 )

@@ -21,6 +21,7 @@ from headgate.v1 import (
     history_pb2,
     identity_pb2,
     routing_pb2,
+    sealing_pb2,
     usage_pb2,
 )
 
@@ -53,6 +54,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = tuple(
         (experiments_pb2, "ExperimentService"),
         (history_pb2, "HistoryService"),
         (identity_pb2, "IdentityService"),
+        (sealing_pb2, "SealingService"),
         (config_pb2, "ConfigService"),
         (usage_pb2, "UsageService"),
     )

@@ -58,6 +58,11 @@ class Kek:
         return f"Kek({self.id.hex()})"
 
 
+def kek_id(sealed: bytes) -> bytes:
+    """Of the key that sealed this; no secret, and not to be believed before it was opened."""
+    return sealed[1:_HEAD_BYTES]
+
+
 def seal(kek: Kek, plain: bytes, place: Place) -> bytes:
     data_key = os.urandom(KEY_BYTES)
     outer, inner = os.urandom(NONCE_BYTES), os.urandom(NONCE_BYTES)

@@ -108,6 +108,8 @@ class Publisher:
     async def refresh(self) -> None:
         """Publish what is newest, if that is possible now; remember why not, if not."""
         try:
+            if self._vault.sealed_because is not None:
+                await self._database.run(self._vault.check)
             built = await self._database.read(self._build)
         except (DatabaseAway, QueryTooLong):
             return
@@ -125,8 +127,6 @@ class Publisher:
             self._publish(built)
 
     def _build(self, session: Session) -> Built | None:
-        if self._vault.sealed_because is not None:
-            self._vault.check(session)
         now = self._now()
         last = self._built
         loaded = load(session, last.snapshot.version if last else None, now)

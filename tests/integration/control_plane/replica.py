@@ -16,6 +16,7 @@ from google.protobuf import message_factory
 
 from control_plane.compose import ControlPlane
 from control_plane.db.embedded import EmbeddedPostgres
+from control_plane.secrets.source import KekSource
 from control_plane.settings import Address, Settings
 from headgate.rules.credentials import Secret
 from headgate.rules.spec import parse
@@ -27,6 +28,7 @@ from headgate.v1 import (
     identity_pb2,
     resources_pb2,
     routing_pb2,
+    sealing_pb2,
     usage_pb2,
 )
 
@@ -39,6 +41,7 @@ METHODS = {
         experiments_pb2.DESCRIPTOR.services_by_name["ExperimentService"],
         history_pb2.DESCRIPTOR.services_by_name["HistoryService"],
         identity_pb2.DESCRIPTOR.services_by_name["IdentityService"],
+        sealing_pb2.DESCRIPTOR.services_by_name["SealingService"],
     )
     for method in service.methods
 }
@@ -138,7 +141,8 @@ class Replica:
     @classmethod
     @contextlib.asynccontextmanager
     async def running(cls, url: Secret, kek: str | None = KEK, **settings: Any) -> AsyncIterator[Replica]:
-        chosen = Settings(Address("127.0.0.1", 0), kek=Secret(kek) if kek else None, **settings)
+        source = settings.pop("kek_source", None) or KekSource(Secret(kek) if kek else None)
+        chosen = Settings(Address("127.0.0.1", 0), kek_source=source, **settings)
         control_plane = ControlPlane(chosen, url)
         await control_plane.prepare()
         try:

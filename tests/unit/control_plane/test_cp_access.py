@@ -14,6 +14,7 @@ from headgate.v1 import (
     policy_pb2,
     resources_pb2,
     routing_pb2,
+    sealing_pb2,
     usage_pb2,
 )
 
@@ -23,6 +24,7 @@ FILES = (
     experiments_pb2,
     history_pb2,
     identity_pb2,
+    sealing_pb2,
     policy_pb2,
     resources_pb2,
     routing_pb2,

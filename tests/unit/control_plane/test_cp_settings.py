@@ -38,9 +38,9 @@ def test_there_must_be_a_database() -> None:
 def test_the_key_is_32_bytes_in_base64_from_the_environment_or_a_file(tmp_path: Path) -> None:
     file = tmp_path / "kek"
     file.write_text(KEK + "\n")
-    assert read_settings([], {**URL, "HEADGATE_KEK": KEK}).kek is not None
-    assert read_settings([], {**URL, "HEADGATE_KEK_FILE": str(file)}).kek is not None
-    assert read_settings([], URL).kek is None
+    assert read_settings([], {**URL, "HEADGATE_KEK": KEK}).kek_source.is_set
+    assert read_settings([], {**URL, "HEADGATE_KEK_FILE": str(file)}).kek_source.is_set
+    assert not read_settings([], URL).kek_source.is_set
     for bad in ("short", KEK[:-4], "%%%"):
         with pytest.raises(SettingsError, match="32 bytes"):
             read_settings([], {**URL, "HEADGATE_KEK": bad})
