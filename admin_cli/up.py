@@ -67,6 +67,16 @@ def up(
             help="Written (0600, JSON: addresses, admin token, key) once a call would succeed.",
         ),
     ] = None,
+    secrets_dir: Annotated[
+        Path | None,
+        typer.Option(
+            "--secrets-dir",
+            metavar="DIR",
+            exists=True,
+            file_okay=False,
+            help="Where the proxy reads provider keys and CAs that a manifest names by file.",
+        ),
+    ] = None,
     database_url: Annotated[
         str | None,
         typer.Option(
@@ -100,6 +110,7 @@ def up(
         workers=workers,
         files=tuple(file or ()),
         ready_file=ready_file.absolute() if ready_file else None,
+        secrets_dir=secrets_dir.absolute() if secrets_dir else None,
         environment=environment,
     )
     if not where.quickstart_key.exists():

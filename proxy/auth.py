@@ -8,6 +8,7 @@ throttled; a valid key passes from any address (A6).
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Callable
 
@@ -15,7 +16,7 @@ from cachetools import TTLCache
 
 from headgate.rules.credentials import MAX_CREDENTIAL_BYTES
 from proxy.config.model import Key, Snapshot
-from proxy.errors import invalid_key, too_many_failed_keys
+from proxy.errors import config_is_stale, invalid_key, too_many_failed_keys
 from proxy.http.request import Request
 
 # Failed credentials per address and window; a misconfigured fleet behind one address stays below.
@@ -28,12 +29,19 @@ _NOBODY = hashlib.sha256(b"").digest()
 
 
 class Authenticator:
-    def __init__(self, unix_seconds: Callable[[], float] = time.time) -> None:
+    """`staleness`: seconds since the control plane was heard."""
+
+    def __init__(
+        self,
+        unix_seconds: Callable[[], float] = time.time,
+        staleness: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self._now = unix_seconds
+        self._staleness = staleness
         self._misses: TTLCache[str, int] = TTLCache(MAX_ADDRESSES, WINDOW_SECONDS)
 
     def authenticate(self, snapshot: Snapshot, credential: bytes, request: Request) -> Key:
-        """The key that the credential opens. Raises CallError: 401, always the same, or 429."""
+        """The key that the credential opens. Raises CallError: 401, always the same, 429, or 503 (stale)."""
         sha256 = (
             hashlib.sha256(credential).digest() if 0 < len(credential) <= MAX_CREDENTIAL_BYTES else _NOBODY
         )
@@ -45,6 +53,10 @@ class Authenticator:
                 and not key.disabled
                 and key.tenant not in snapshot.disabled_tenants
             ):
+                if snapshot.max_staleness and self._staleness() > snapshot.max_staleness.get(
+                    key.tenant, math.inf
+                ):
+                    raise config_is_stale(key.tenant)
                 return key
         misses = self._misses.get(request.connection.remote, 0) + 1
         self._misses[request.connection.remote] = misses

@@ -94,6 +94,14 @@ def unavailable(message: str, retry_after_seconds: int) -> CallError:
     )
 
 
+def config_is_stale(tenant: str) -> CallError:
+    error = unavailable(
+        f"This proxy has not heard of its control plane for longer than tenant {tenant!r} allows.", 5
+    )
+    error.code = "config_stale"
+    return error
+
+
 def spool_is_full() -> CallError:
     return unavailable("This proxy cannot record usage now: its spool is full.", 2)
 

@@ -52,8 +52,6 @@ def read_settings(arguments: list[str]) -> Settings:
     given = _parser().parse_args(arguments)
     token = os.environ.get("HEADGATE_TOKEN", "")
     join_token = _join_token(given.join_token_file)
-    if given.secrets_dir:
-        raise ValueError("--secrets-dir is not supported yet")
     if not token and not join_token and not (given.state / "identity" / "certificate.json").exists():
         raise ValueError(
             "this proxy has not joined: give --join-token-file (or HEADGATE_JOIN_TOKEN; 'headgate join-token "
@@ -72,6 +70,8 @@ def read_settings(arguments: list[str]) -> Settings:
         ca_file = Path(os.environ["HEADGATE_CA_FILE"])
     if ca_file is not None and not ca_file.is_file():
         raise ValueError(f"the CA file {ca_file} does not exist")
+    if given.secrets_dir is not None and not given.secrets_dir.is_dir():
+        raise ValueError(f"--secrets-dir {given.secrets_dir} is no folder")
     labels = {}
     for label in given.label:
         name, separator, value = label.partition("=")
@@ -94,6 +94,7 @@ def read_settings(arguments: list[str]) -> Settings:
         tls_cert=given.tls_cert,
         tls_key=given.tls_key,
         ca_file=ca_file,
+        secrets_dir=given.secrets_dir,
         drain_seconds=parse_duration_ns(given.drain) / 1e9,
         ready_file=given.ready_file,
         log_calls=not given.no_call_log,
@@ -127,7 +128,12 @@ def _parser() -> argparse.ArgumentParser:
     add("--tls-cert", type=Path, metavar="FILE", help="certificate of the HTTP listener")
     add("--tls-key", type=Path, metavar="FILE", help="its private key")
     add("--ca-file", type=Path, metavar="FILE", help="CA of the control plane (HEADGATE_CA_FILE)")
-    add("--secrets-dir", metavar="DIR", help="where provider keys by file are read (not supported yet)")
+    add(
+        "--secrets-dir",
+        metavar="DIR",
+        type=Path,
+        help="where provider keys and CAs that a config names by file are read",
+    )
     add("--join-token-file", type=Path, metavar="FILE", help="for the first contact (HEADGATE_JOIN_TOKEN)")
     add("--drain", default="30s", metavar="TIME", help="how long calls may finish on SIGTERM (%(default)s)")
     add("--spool-size", default="256MiB", metavar="SIZE", help="bound of each worker's spool (%(default)s)")

@@ -56,6 +56,8 @@ class Settings:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     ca_file: Path | None = None
+    # Where files that a config names are read.
+    secrets_dir: Path | None = None
     drain_seconds: float = 30.0
     ready_file: Path | None = None
     log_calls: bool = True
@@ -72,6 +74,7 @@ def to_json(settings: Settings, *, http: str) -> dict[str, Any]:
         "workers": settings.workers,
         "tls_cert": str(settings.tls_cert) if settings.tls_cert else None,
         "tls_key": str(settings.tls_key) if settings.tls_key else None,
+        "secrets_dir": str(settings.secrets_dir) if settings.secrets_dir else None,
         "drain_seconds": settings.drain_seconds,
         "log_calls": settings.log_calls,
         "spool_bytes": settings.spool_bytes,
@@ -91,6 +94,7 @@ def from_json(document: dict[str, Any]) -> Settings:
         workers=document["workers"],
         tls_cert=Path(document["tls_cert"]) if document["tls_cert"] else None,
         tls_key=Path(document["tls_key"]) if document["tls_key"] else None,
+        secrets_dir=Path(document["secrets_dir"]) if document["secrets_dir"] else None,
         drain_seconds=document["drain_seconds"],
         log_calls=document["log_calls"],
         spool_bytes=document["spool_bytes"],

@@ -45,7 +45,7 @@ class Supervisor:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._log = Log(calls=settings.log_calls)
-        self._holder = ConfigHolder()
+        self._holder = ConfigHolder(settings.secrets_dir)
         self._identity: Identity | None = None
         if not settings.token:
             self._identity = Identity(
@@ -164,6 +164,7 @@ class Supervisor:
             if self._worker is not None:
                 self._standings = self._worker.standing.told()
             elif self._pool is not None:
+                await self._pool.tell_contact(self._holder.lost_at)
                 self._standings = await self._pool.share_standings()
 
     async def _learned(self, told: config_pb2.WatchResponse) -> None:
@@ -229,6 +230,8 @@ class Supervisor:
         while True:
             await asyncio.sleep(ALARM_CHECK_SECONDS)
             health = self._health()
+            if self._config.connected:
+                self._last_good.mark_contact()
             for name, bad in (
                 ("spool_filling", health.spool_bytes > ALARM_SHARE * health.spool_limit_bytes),
                 ("config_stale", health.config_staleness_seconds > STALE_ALARM_SECONDS),
@@ -254,13 +257,11 @@ class Supervisor:
 
     def _health(self) -> Health:
         version = self._holder.version
-        lost_at = self._config.lost_at
-        staleness = 0.0 if lost_at is None else asyncio.get_running_loop().time() - lost_at
         return Health(
             ready=version is not None and not self._stopping.is_set(),
             config_revision=version.revision if version is not None else 0,
             config_epoch=version.epoch if version is not None else 0,
-            config_staleness_seconds=staleness,
+            config_staleness_seconds=self._holder.staleness_seconds,
             spool_bytes=self._shipper.spool_bytes,
             spool_limit_bytes=self._settings.spool_bytes * self._settings.workers,
             usage_lag_seconds=self._shipper.lag_seconds,

@@ -52,6 +52,8 @@ SYNC_SECONDS = 0.1
 BACKGROUND_SECONDS = 5.0
 # Certificates that changed on disk are served within this time.
 CERTIFICATE_SECONDS = 30.0
+# Files of `--secrets-dir` likewise.
+FILES_SECONDS = 2.0
 
 
 class Worker:
@@ -118,7 +120,7 @@ class Worker:
         self._background = Background(make_judging, self.metrics, log)
         calls = Calls(
             snapshot=holder.current,
-            authenticator=Authenticator(),
+            authenticator=Authenticator(staleness=lambda: holder.staleness_seconds),
             attempts=attempts,
             settlement=settlement,
             metrics=self.metrics,
@@ -179,6 +181,7 @@ class Worker:
             tasks.create_task(self.log.flush_forever())
             tasks.create_task(self._sync_forever())
             tasks.create_task(self._background.run())
+            tasks.create_task(self._look_at_files())
             if self._tls is not None:
                 tasks.create_task(self._reload_certificates(self._tls))
 
@@ -191,6 +194,18 @@ class Worker:
                     await loop.run_in_executor(None, sync, descriptors)
                 except OSError as error:
                     self.log.event("spool_not_synced", reason=str(error))
+
+    async def _look_at_files(self) -> None:
+        """Provider keys and CAs by file: what was changed is taken up, what is missing said once."""
+        said: list[str] = []
+        while True:
+            await asyncio.sleep(FILES_SECONDS)
+            if self.holder.look_at_files():
+                self.log.event("secret_files_read_again")
+            if self.holder.problems != said:
+                said = self.holder.problems
+                for problem in said:
+                    self.log.event("provider_unusable", reason=problem)
 
     async def _reload_certificates(self, tls: ssl.SSLContext) -> None:
         cert, key = self.settings.tls_cert, self.settings.tls_key

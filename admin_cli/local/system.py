@@ -93,6 +93,7 @@ class Settings:
     files: tuple[str, ...]
     ready_file: Path | None
     environment: Mapping[str, str] = field(repr=False)
+    secrets_dir: Path | None = None
     programs: Programs = Programs()
 
 
@@ -294,6 +295,8 @@ class LocalSystem:
                 str(self._listening.ops),
             ]
             words += ["--state", str(state.proxy), "--workers", str(self._settings.workers)]
+            if self._settings.secrets_dir is not None:
+                words += ["--secrets-dir", str(self._settings.secrets_dir)]
             return [*words, "--ready-file", str(ready_file)]
 
         return Child("proxy", arguments, environment, state.logs / "proxy.log", ready_file)

@@ -95,11 +95,14 @@ def _declare(ref: Ref, index: int, original: Message) -> Declared:
 def _take_keys(ref: Ref, index: int, spec: resources_pb2.Provider) -> dict[str, Secret | None]:
     """Names the keys (`default` if there is one, else `key-1` …) and takes their values out."""
     values: dict[str, Secret | None] = {}
+    names: set[str] = set()
     for number, key in enumerate(spec.keys):
         key.name = key.name or ("default" if len(spec.keys) == 1 else f"key-{number + 1}")
-        if key.name in values:
+        if key.name in names:
             path = f"keys[{number}].name"
             raise BadSpecs([SpecProblem(str(ref), index, path, f"{key.name!r} stands here twice")])
-        values[key.name] = Secret(key.value) if key.value else None
+        if not key.file:
+            values[key.name] = Secret(key.value) if key.value else None
+        names.add(key.name)
         key.ClearField("value")
     return values

@@ -159,6 +159,8 @@ def _tenant(spec: resources_pb2.Tenant) -> Iterator[Problem]:
     for index, region in enumerate(spec.residency):
         if not is_name(region):
             yield Problem(("residency", index), name_problem(region) or "")
+    if spec.HasField("max_config_staleness"):
+        yield from _positive(("max_config_staleness",), spec.max_config_staleness)
 
 
 _CHECKS: dict[str, Callable[..., Iterator[Problem]]] = {

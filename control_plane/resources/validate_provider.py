@@ -34,6 +34,7 @@ MAX_KEY_CHARACTERS = 8_192
 MAX_HEADERS = 32
 MAX_HEADER_CHARACTERS = 4_096
 MAX_URL_CHARACTERS = 2_048
+MAX_FILE_CHARACTERS = 255
 MAX_SANDBOX_LATENCY_SECONDS = 300
 MAX_SANDBOX_TOKENS = 100_000
 MAX_SANDBOX_TOKENS_PER_SECOND = 1e6
@@ -60,6 +61,10 @@ def provider_problems(spec: resources_pb2.Provider) -> Iterator[Problem]:
     yield from _address(spec)
     yield from _keys(spec)
     yield from _headers(spec)
+    if spec.egress_proxy:
+        yield from _egress(spec)
+    if spec.HasField("tls") and spec.tls.ca_file:
+        yield from _file(spec.tls.ca_file, ("tls", "ca_file"))
     for index, region in enumerate([spec.region, *spec.serve_regions]):
         if (region or index) and not is_name(region):
             path = ("serve_regions", index - 1) if index else ("region",)
@@ -122,6 +127,38 @@ def _keys(spec: resources_pb2.Provider) -> Iterator[Problem]:
             yield Problem(("keys", index), "has neither a name nor a value")
         elif problem := key_value_problem(key.value):
             yield Problem(("keys", index, "value"), problem)
+        if key.file:
+            if key.value:
+                yield Problem(("keys", index, "file"), "a key has a value or a file, not both")
+            yield from _file(key.file, ("keys", index, "file"))
+
+
+def _file(name: str, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    """The proxy reads it below its --secrets-dir, and checks again that it does not lead out of it."""
+    parts = name.split("/")
+    if len(name) > MAX_FILE_CHARACTERS or not _VISIBLE.fullmatch(name):
+        yield Problem(path, "is not the name of a file")
+    elif name.startswith("/") or ".." in parts or "" in parts:
+        yield Problem(path, "must be a name below the proxies' --secrets-dir, without '..'")
+
+
+def _egress(spec: resources_pb2.Provider) -> Iterator[Problem]:
+    path = ("egress_proxy",)
+    try:
+        url = urlsplit(spec.egress_proxy)
+        host, _port = url.hostname, url.port
+    except ValueError:
+        host, url = None, urlsplit("")
+    if url.scheme != "http" or not host or not _VISIBLE.fullmatch(spec.egress_proxy):
+        yield Problem(path, "must be http://HOST:PORT, the address of a proxy that takes CONNECT")
+    elif "@" in url.netloc:
+        yield Problem(path, "must not contain credentials: let the proxy know ours by their address")
+    elif url.path.strip("/") or url.query or url.fragment:
+        yield Problem(path, "must not have a path")
+    elif spec.base_url.startswith("http:"):
+        yield Problem(path, "needs an https base_url: CONNECT is for what is encrypted end to end")
+    elif spec.kind == "sandbox":
+        yield Problem(path, "a sandbox has no address")
 
 
 def key_value_problem(value: str) -> str | None:

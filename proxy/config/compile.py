@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 from headgate.policy.compile import PolicyCompiler, own_or_shared, prices_of
@@ -30,7 +31,10 @@ from proxy.config.model import (
     Timeouts,
     Version,
 )
+from proxy.config.secret_files import FileProblem, SecretFiles
 from proxy.providers.kinds import KINDS
+from proxy.upstream.pool import tls_with
+from proxy.upstream.reach import Reach, split_url
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -65,12 +69,23 @@ def entry_name(entry: config_pb2.ConfigEntry) -> EntryName:
 class Compiler:
     """Compiles successive versions; remembers keys by entry and the health of provider keys by name."""
 
-    def __init__(self) -> None:
+    def __init__(self, secrets_dir: Path | None = None) -> None:
+        self._secrets_dir = secrets_dir
+        self._files = SecretFiles(secrets_dir)
         self._keys: dict[EntryName, tuple[config_pb2.ConfigEntry, Key, list[tuple[bytes, Credential]]]] = {}
         self._provider_keys: dict[tuple[str, str, str], ProviderKey] = {}
+        # Of what was compiled last: what some provider cannot be called for. No reason to refuse a config.
+        self.problems: list[str] = []
+
+    @property
+    def files_changed(self) -> bool:
+        """Whether a file that the compiled version names is another now."""
+        return self._files.changed()
 
     def compile(self, version: Version, entries: Entries) -> Snapshot:
         """Raises ConfigRefused, and then remembers nothing of the refused version."""
+        files = SecretFiles(self._secrets_dir)
+        problems: list[str] = []
         by_kind: dict[str, list[tuple[EntryName, config_pb2.ConfigEntry]]] = {}
         for name, entry in entries.items():
             by_kind.setdefault(name[0], []).append((name, entry))
@@ -78,7 +93,7 @@ class Compiler:
         provider_keys: dict[tuple[str, str, str], ProviderKey] = {}
         providers: dict[str, dict[str, Provider]] = {}
         for name, entry in by_kind.get("provider", ()):
-            provider = _guarded(name, self._provider, name, entry, provider_keys)
+            provider = _guarded(name, self._provider, name, entry, provider_keys, files, problems)
             providers.setdefault(name[1], {})[name[2]] = provider
         targets: dict[str, dict[str, Target]] = {}
         models: dict[str, dict[str, Route]] = {}
@@ -96,6 +111,8 @@ class Compiler:
         residency = {name[2]: frozenset(e.tenant.residency) for name, e in by_kind.get("tenant", ())}
         keys, credentials = self._compile_keys(by_kind.get("key", ()), residency)
         self._keys = keys
+        self._files = files
+        self.problems = problems
         self._provider_keys = provider_keys
         return Snapshot(
             version=version,
@@ -103,6 +120,11 @@ class Compiler:
             routes=routes,
             models=models,
             providers=providers,
+            max_staleness={
+                name[2]: entry.tenant.max_config_staleness.ToNanoseconds() / 1e9
+                for name, entry in by_kind.get("tenant", ())
+                if entry.tenant.HasField("max_config_staleness")
+            },
             disabled_tenants=frozenset(n[2] for n, e in by_kind.get("tenant", ()) if e.disabled),
         )
 
@@ -136,22 +158,47 @@ class Compiler:
         name: EntryName,
         entry: config_pb2.ConfigEntry,
         provider_keys: dict[tuple[str, str, str], ProviderKey],
+        files: SecretFiles,
+        problems: list[str],
     ) -> Provider:
         spec = entry.provider.spec
         kind = KINDS.get(spec.kind)
         if kind is None:
             raise ValueError(f"provider kind {spec.kind!r} is not known to this proxy")
-        keys = []
-        for secret in entry.provider.secrets:
-            identity = (name[1], name[2], secret.name)
+        keys: list[ProviderKey] = []
+        secrets = {secret.name: secret.value for secret in entry.provider.secrets}
+        missing = ""
+        for key in spec.keys:
+            if key.file and key.name not in secrets:
+                try:
+                    secrets[key.name] = files.read(key.file).strip()
+                    _check_visible(key.name, secrets[key.name])
+                except (FileProblem, ValueError) as problem:
+                    secrets.pop(key.name, None)
+                    missing = missing or str(problem)
+        for key_name, value in secrets.items():
+            _check_visible(key_name, value)
+            identity = (name[1], name[2], key_name)
+            text = value.decode("ascii")
             known = self._provider_keys.get(identity)
-            text = secret.value.decode("utf-8")
-            if any(ord(c) < 33 or ord(c) > 126 for c in text):
-                raise ValueError(f"key {secret.name!r} holds characters that cannot stand in a header")
             if known is None or known.secret.text != text:
-                known = ProviderKey(secret.name, Secret(text))
+                known = ProviderKey(key_name, Secret(text))
             provider_keys[identity] = known
             keys.append(known)
+        # One of several keys that cannot be read leaves the others.
+        unusable = "" if keys else missing
+        ca = ""
+        if spec.tls.ca_file:
+            try:
+                ca = files.read(spec.tls.ca_file).decode("ascii")
+                tls_with(ca)
+            except FileProblem as problem:
+                unusable = unusable or str(problem)
+            except ValueError as problem:
+                unusable = unusable or f"{spec.tls.ca_file}: {problem}"
+        egress = split_url(spec.egress_proxy)[0] if spec.egress_proxy else None
+        for reason in {missing, unusable} - {""}:
+            problems.append(f"provider {name[1]}/{name[2]}: {reason}")
         sandbox = spec.sandbox
         return Provider(
             name=spec.name,
@@ -159,7 +206,7 @@ class Compiler:
             kind=kind,
             base_url=(spec.base_url or kind.base_url).rstrip("/"),
             region=spec.region,
-            private_network=spec.private_network,
+            reach=Reach(spec.private_network, egress, ca),
             headers=tuple(sorted((k.lower(), v) for k, v in spec.headers.items())),
             keys=tuple(keys),
             sandbox=SandboxSettings(
@@ -173,7 +220,13 @@ class Compiler:
             circuit_failures=(
                 spec.circuit_failures if spec.HasField("circuit_failures") else FAILURES_TO_OPEN
             ),
+            unusable=unusable,
         )
+
+
+def _check_visible(name: str, value: bytes) -> None:
+    if not value or any(byte < 33 or byte > 126 for byte in value):
+        raise ValueError(f"key {name!r} is empty, or holds characters that cannot stand in a header")
 
 
 def _guarded(name: EntryName, build: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -6,7 +6,9 @@ assignment. What is refused leaves everything as it was (P2). A version never go
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from headgate.v1 import config_pb2
 from proxy.config.compile import Compiler, ConfigRefused, EntryName, entry_name
@@ -17,14 +19,21 @@ MAX_MESSAGES = 1_024
 
 
 class ConfigHolder:
-    def __init__(self) -> None:
+    def __init__(self, secrets_dir: Path | None = None) -> None:
         self.snapshot: Snapshot | None = None
         self.entries: dict[EntryName, config_pb2.ConfigEntry] = {}
         self.listeners: list[Callable[[Snapshot], None]] = []
-        self._compiler = Compiler()
+        self._compiler = Compiler(secrets_dir)
         # The messages of the update that was applied last, for handing it on.
         self.last_update: list[config_pb2.ConfigUpdate] = []
         self._waiting: list[config_pb2.ConfigUpdate] = []
+        # Since when (monotonic seconds) the control plane has not been heard; None: it is heard.
+        self.lost_at: float | None = time.monotonic()
+
+    @property
+    def staleness_seconds(self) -> float:
+        """How old the config may be."""
+        return 0.0 if self.lost_at is None else max(0.0, time.monotonic() - self.lost_at)
 
     @property
     def version(self) -> Version | None:
@@ -75,8 +84,23 @@ class ConfigHolder:
                 entries.pop((removal.kind, removal.tenant, removal.name), None)
         snapshot = self._compiler.compile(version, entries)
         self.entries = entries
-        self.snapshot = snapshot
         self.last_update = messages
+        self._serve(snapshot)
+
+    @property
+    def problems(self) -> list[str]:
+        """Why some providers cannot be called from here."""
+        return self._compiler.problems
+
+    def look_at_files(self) -> bool:
+        """Serves the same version anew if a file that it names has changed; True: it had. Blocks shortly."""
+        if self.snapshot is None or not self._compiler.files_changed:
+            return False
+        self._serve(self._compiler.compile(self.snapshot.version, self.entries))
+        return True
+
+    def _serve(self, snapshot: Snapshot) -> None:
+        self.snapshot = snapshot
         for listener in self.listeners:
             listener(snapshot)
 

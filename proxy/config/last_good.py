@@ -7,9 +7,11 @@ or does not add up is passed over, never served.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 import os
+import time
 from pathlib import Path
 
 from headgate.rules.credentials import Secret
@@ -55,6 +57,11 @@ class LastGood:
         finally:
             os.close(folder)
 
+    def mark_contact(self) -> None:
+        """The control plane was heard just now: what is on disk is as good as new."""
+        with contextlib.suppress(OSError):
+            os.utime(self._current)
+
     def load(self, holder: ConfigHolder) -> str | None:
         """Serves the newest file that is good. Returns why one was passed over, if one was."""
         trouble = None
@@ -62,6 +69,8 @@ class LastGood:
             try:
                 update = self._open(path.read_bytes())
                 holder.receive(update)
+                # By the wall clock, because a restart may be one of the machine.
+                holder.lost_at = time.monotonic() - max(0.0, time.time() - path.stat().st_mtime)
             except FileNotFoundError:
                 continue
             except (OSError, ValueError, ConfigRefused) as error:

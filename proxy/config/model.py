@@ -6,7 +6,7 @@ Only the health of provider keys lives longer than a snapshot and is carried ove
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -19,6 +19,7 @@ from headgate.rules.credentials import Secret
 from headgate.rules.money import Price
 from proxy.http.values import header_value
 from proxy.providers.kinds import Kind
+from proxy.upstream.reach import Reach
 
 # Errors in a row that open a model's circuit: a single one is bad luck, two may be.
 FAILURES_TO_OPEN = 3
@@ -60,13 +61,15 @@ class Provider:
     kind: Kind
     base_url: str
     region: str
-    private_network: bool
+    reach: Reach
     headers: tuple[tuple[str, str], ...]
     keys: tuple[ProviderKey, ...]
     sandbox: SandboxSettings
     disabled: bool
     # In a row, until a model's circuit opens; 0: never.
     circuit_failures: int = FAILURES_TO_OPEN
+    # Why no call can be made to it from here (a file that it needs is missing); empty: one can.
+    unusable: str = ""
     # Next key to use; a list so that the frozen provider can count. Spreads load over the keys.
     turn: list[int] = field(default_factory=lambda: [0], compare=False)
 
@@ -210,3 +213,5 @@ class Snapshot:
     models: dict[str, dict[str, Route]]
     providers: dict[str, dict[str, Provider]]
     disabled_tenants: frozenset[str]
+    # Seconds for which a tenant's calls are answered without news of the control plane; not in it: for ever.
+    max_staleness: Mapping[str, float] = field(default_factory=dict)

@@ -7,6 +7,7 @@ returning control plane is not met by all proxies at once.
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -53,11 +54,8 @@ class ConfigStream:
         self.connected = False
         # Said once, not at every retry.
         self._last_loss = ""
-        # Loop time since when we have not been connected; None while we are.
-        self.lost_at: float | None = asyncio.get_running_loop().time()
 
     async def run(self) -> None:
-        loop = asyncio.get_running_loop()
         backoff = FIRST_BACKOFF_SECONDS
         while True:
             address = self._channels.address
@@ -70,7 +68,7 @@ class ConfigStream:
                 self._last_loss = ""
                 backoff = FIRST_BACKOFF_SECONDS
                 self.connected = False
-                self.lost_at = loop.time()
+                self._holder.lost_at = time.monotonic()
             self._holder.forget_partial()
             if reason != self._last_loss:
                 self._log.event("config_stream_lost", control_plane=address, reason=reason)
@@ -88,7 +86,7 @@ class ConfigStream:
         try:
             await call.initial_metadata()
             if not call.done():  # a refused call has (empty) initial metadata too
-                self.connected, self.lost_at = True, None
+                self.connected, self._holder.lost_at = True, None
             async for response in call:
                 if response.HasField("standings") or response.HasField("spending"):
                     await self._learned(response)

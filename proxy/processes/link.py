@@ -36,6 +36,8 @@ class Operation(enum.IntEnum):
     STANDINGS = 7
     # To the worker: what other proxies have measured and spent (WatchResponse).
     REGION = 8
+    # To the worker: since when nobody is in touch with the control plane (JSON: monotonic seconds, or null).
+    CONTACT = 9
 
 
 class LinkLost(ConnectionError):

@@ -174,6 +174,15 @@ class WorkerPool:
         await asyncio.gather(*map(ask, members))
         return merged(member.told for member in members)
 
+    async def tell_contact(self, lost_at: float | None) -> None:
+        """Since when the control plane has not been heard; the clock is one for all processes."""
+        payload = orjson.dumps(lost_at)
+        for member in [*self._members]:
+            try:
+                await member.link.tell(Operation.CONTACT, payload)
+            except LinkLost:
+                continue
+
     async def tell_region(self, told: config_pb2.WatchResponse) -> None:
         """What other proxies have measured and spent."""
         payload = told.SerializeToString()

@@ -74,12 +74,15 @@ class WorkerProcess:
             return self._worker.standing.told().SerializeToString()
         elif operation == Operation.REGION and self._worker is not None:
             self._worker.learn(config_pb2.WatchResponse.FromString(payload))
+        elif operation == Operation.CONTACT:
+            self._holder.lost_at = orjson.loads(payload)
         elif operation == Operation.DRAIN:
             self._draining.set()
         return b""
 
     async def _start(self, settings: dict[str, Any], folder: str) -> None:
         self._settings = from_json(settings)
+        self._holder = ConfigHolder(self._settings.secrets_dir)  # its config comes after this
         log = Log(calls=self._settings.log_calls)
         worker = Worker(self._settings, self._holder, Path(folder), log)
         worker.find_receipt = self._find_receipt

@@ -11,50 +11,23 @@ import ipaddress
 import socket
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 import aiohappyeyeballs
 
 from headgate.v1 import usage_pb2
 from proxy.upstream.failure import AttemptFailed, broken, timed_out
+from proxy.upstream.reach import Origin, Reach
 
 # How long one address may take before the next is tried beside it (RFC 8305, section 5).
 HAPPY_EYEBALLS_DELAY_SECONDS = 0.25
+# What an egress proxy answers to CONNECT.
+MAX_CONNECT_HEAD_BYTES = 8 * 2**10
 
 # Instance metadata of the clouds; link-local ones are refused as a class.
 _METADATA = frozenset(
     ipaddress.ip_address(text)
     for text in ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Origin:
-    """Where a provider listens."""
-
-    scheme: str
-    host: str
-    port: int
-
-    @property
-    def tls(self) -> bool:
-        return self.scheme == "https"
-
-    @property
-    def authority(self) -> str:
-        """The Host header."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.tls else 80) else f"{host}:{self.port}"
-
-
-def split_url(base_url: str) -> tuple[Origin, str]:
-    """(origin, path prefix) of a provider's base URL. ValueError if it is none."""
-    parts = urlsplit(base_url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.username is not None:
-        raise ValueError(f"{base_url!r} is not an http or https address")
-    port = parts.port or (443 if parts.scheme == "https" else 80)
-    return Origin(parts.scheme, parts.hostname, port), parts.path.rstrip("/")
 
 
 def refused_address(address: str, *, private_network: bool) -> bool:
@@ -75,7 +48,7 @@ async def dial(
     origin: Origin,
     make_protocol: Callable[[], asyncio.Protocol],
     *,
-    private_network: bool,
+    reach: Reach,
     tls: ssl.SSLContext,
     timeout_seconds: float,
 ) -> None:
@@ -83,22 +56,10 @@ async def dial(
     loop = asyncio.get_running_loop()
     try:
         async with asyncio.timeout(timeout_seconds):
-            found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
-            allowed = [
-                info
-                for info in found
-                if not refused_address(str(info[4][0]), private_network=private_network)
-            ]
-            if not allowed:
-                raise AttemptFailed(
-                    usage_pb2.REASON_ADDRESS_REFUSED,
-                    message="the provider's address is not allowed (private_network: true permits "
-                    "loopback and private ones; metadata addresses never)",
-                )
-            sock = await aiohappyeyeballs.start_connection(
-                allowed, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_SECONDS, interleave=1, loop=loop
-            )
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if reach.egress_proxy is None:
+                sock = await _connect(origin, reach.private_network)
+            else:
+                sock = await _connect_through(reach.egress_proxy, origin, reach.private_network)
             await loop.create_connection(
                 make_protocol,
                 sock=sock,
@@ -114,3 +75,60 @@ async def dial(
     except OSError as error:
         detail = error.strerror or type(error).__name__
         raise broken(usage_pb2.REASON_CONNECT_FAILED, f"no connection: {detail}") from None
+
+
+async def _connect(origin: Origin, private_network: bool) -> socket.socket:
+    """Raises AttemptFailed if every address is refused; OSError."""
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM)
+    allowed = [
+        info for info in found if not refused_address(str(info[4][0]), private_network=private_network)
+    ]
+    if not allowed:
+        raise _refused()
+    sock = await aiohappyeyeballs.start_connection(
+        allowed, happy_eyeballs_delay=HAPPY_EYEBALLS_DELAY_SECONDS, interleave=1, loop=loop
+    )
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return sock
+
+
+async def _connect_through(egress: Origin, origin: Origin, private_network: bool) -> socket.socket:
+    """A tunnel (RFC 9110, 9.3.6). The proxy resolves the name, so only a literal address is checked here."""
+    loop = asyncio.get_running_loop()
+    if _is_refused_literal(origin.host, private_network):
+        raise _refused()
+    sock = await _connect(egress, private_network=True)
+    try:
+        ask = f"CONNECT {origin.host_and_port} HTTP/1.1\r\nhost: {origin.host_and_port}\r\n\r\n"
+        await loop.sock_sendall(sock, ask.encode("latin-1"))
+        head = b""
+        while b"\r\n\r\n" not in head:
+            # No more than the head: nothing follows it before we speak.
+            data = await loop.sock_recv(sock, MAX_CONNECT_HEAD_BYTES)
+            head += data
+            if not data or len(head) > MAX_CONNECT_HEAD_BYTES:
+                raise broken(usage_pb2.REASON_CONNECT_FAILED, "the egress proxy did not answer in HTTP")
+        status = head.split(b" ", 2)[1:2]
+        if not head.startswith(b"HTTP/1.") or not status or not status[0].startswith(b"2"):
+            said = status[0].decode("latin-1")[:3] if status else "?"
+            raise broken(usage_pb2.REASON_CONNECT_FAILED, f"the egress proxy refused the connection ({said})")
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _is_refused_literal(host: str, private_network: bool) -> bool:
+    try:
+        return refused_address(host, private_network=private_network)
+    except ValueError:
+        return False  # a name
+
+
+def _refused() -> AttemptFailed:
+    return AttemptFailed(
+        usage_pb2.REASON_ADDRESS_REFUSED,
+        message="the provider's address is not allowed (private_network: true permits "
+        "loopback and private ones; metadata addresses never)",
+    )

@@ -11,10 +11,10 @@ import orjson
 
 from headgate.v1 import usage_pb2
 from proxy.upstream.deadlines import Deadlines
-from proxy.upstream.dial import split_url
 from proxy.upstream.exchange import Exchange
 from proxy.upstream.failure import broken
 from proxy.upstream.pool import Pools
+from proxy.upstream.reach import Reach, split_url
 
 DEFAULT_TIMEOUT_SECONDS = 10.0
 MAX_TIMEOUT_SECONDS = 60.0
@@ -52,7 +52,7 @@ class Hooks:
         self._deadlines.add(exchange)
         try:
             # A connection of its own: a hook is asked seldom, and a stale one would look like its failure.
-            connection = await self._pools.pool(origin, private_network=private_network).connect(seconds)
+            connection = await self._pools.pool(origin, Reach(private_network)).connect(seconds)
             exchange.link = connection
             connection.start(head.encode("latin-1"), body, exchange)
             await exchange.ready

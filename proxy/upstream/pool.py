@@ -9,7 +9,8 @@ from collections import deque
 from collections.abc import Callable
 
 from proxy.upstream.connection import Connection
-from proxy.upstream.dial import Origin, dial
+from proxy.upstream.dial import dial
+from proxy.upstream.reach import Origin, Reach
 
 # Idle connections kept per origin; what 16 busy clients leave behind many times over.
 MAX_IDLE = 256
@@ -18,15 +19,15 @@ MAX_IDLE_SECONDS = 50.0
 
 
 class Pool:
-    """Connections to one origin under one address rule."""
+    """Connections to one origin in one way."""
 
-    __slots__ = ("_clock", "_idle", "_tls", "open", "origin", "private_network")
+    __slots__ = ("_clock", "_idle", "_tls", "open", "origin", "reach")
 
     def __init__(
-        self, origin: Origin, *, private_network: bool, tls: ssl.SSLContext, clock: Callable[[], float]
+        self, origin: Origin, reach: Reach, *, tls: ssl.SSLContext, clock: Callable[[], float]
     ) -> None:
         self.origin = origin
-        self.private_network = private_network
+        self.reach = reach
         self.open: set[Connection] = set()
         self._tls = tls
         self._clock = clock
@@ -52,7 +53,7 @@ class Pool:
         await dial(
             self.origin,
             lambda: connection,
-            private_network=self.private_network,
+            reach=self.reach,
             tls=self._tls,
             timeout_seconds=timeout_seconds,
         )
@@ -86,20 +87,20 @@ class Pool:
 
 
 class Pools:
-    """All pools of a worker, by origin and address rule."""
+    """All pools of a worker, by origin and the way there."""
 
     def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         self._tls = tls or default_tls()
-        self._pools: dict[tuple[Origin, bool], Pool] = {}
+        self._pools: dict[tuple[Origin, Reach], Pool] = {}
         self._clock = time.monotonic
 
-    def pool(self, origin: Origin, *, private_network: bool) -> Pool:
-        key = (origin, private_network)
+    def pool(self, origin: Origin, reach: Reach) -> Pool:
+        """ValueError if `reach.ca` holds no certificates."""
+        key = (origin, reach)
         pool = self._pools.get(key)
         if pool is None:
-            pool = self._pools[key] = Pool(
-                origin, private_network=private_network, tls=self._tls, clock=self._clock
-            )
+            tls = tls_with(reach.ca) if reach.ca else self._tls
+            pool = self._pools[key] = Pool(origin, reach, tls=tls, clock=self._clock)
         return pool
 
     async def prune_forever(self) -> None:
@@ -113,9 +114,21 @@ class Pools:
             pool.close()
 
 
+def tls_with(ca: str) -> ssl.SSLContext:
+    """These certificate authorities (PEM) and no others. ValueError if there are none."""
+    try:
+        return _restricted(ssl.create_default_context(cadata=ca))
+    except ssl.SSLError as error:
+        raise ValueError(f"holds no PEM certificates ({error.reason or 'unreadable'})") from None
+
+
 def default_tls() -> ssl.SSLContext:
-    """The system's certificate authorities; HTTP/1.1 only, TLS 1.2 and up."""
-    context = ssl.create_default_context()
+    """The system's certificate authorities."""
+    return _restricted(ssl.create_default_context())
+
+
+def _restricted(context: ssl.SSLContext) -> ssl.SSLContext:
+    """HTTP/1.1 only, TLS 1.2 and up."""
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_alpn_protocols(["http/1.1"])
     return context

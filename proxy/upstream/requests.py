@@ -9,12 +9,14 @@ import re
 from collections.abc import Callable
 from urllib.parse import quote
 
+from headgate.v1 import usage_pb2
 from proxy.config.model import ProviderKey, Target
 from proxy.dialects.bridge import Bridge
 from proxy.dialects.multipart import MULTIPART
-from proxy.upstream.dial import split_url
 from proxy.upstream.exchange import Exchange
+from proxy.upstream.failure import AttemptFailed
 from proxy.upstream.pool import Pool, Pools
+from proxy.upstream.reach import split_url
 from proxy.upstream.sandbox import Sandbox
 
 # A base URL that names the API's version already.
@@ -82,6 +84,7 @@ class UpstreamRequests:
     ) -> None:
         """Sends a head that names its own path below the provider's root (`{prefix}`); the body follows."""
         provider = target.provider
+        _check_usable(target)
         origin, prefix = split_url(provider.base_url)
         # The paths of the provider's own documentation begin at its host: /v1/files, /v1beta/files.
         prefix = _VERSIONED.sub("", prefix)
@@ -89,7 +92,7 @@ class UpstreamRequests:
         lines.append(f"x-client-request-id: {attempt_id.hex()}")
         lines += _credential(target, key)
         lines += [f"{name}: {value}" for name, value in provider.headers]
-        pool = self._pools.pool(origin, private_network=provider.private_network)
+        pool = self._pools.pool(origin, provider.reach)
         connection = await pool.connect(connect_seconds)
         exchange.link = connection
         exchange.was_sent = True
@@ -98,6 +101,7 @@ class UpstreamRequests:
 
     def _prepare(self, target: Target, key: ProviderKey | None, operation: str) -> tuple[Pool, bytes]:
         provider = target.provider
+        _check_usable(target)
         origin, prefix = split_url(provider.base_url)
         kind = provider.kind
         if kind.version and not _VERSIONED.search(prefix):
@@ -114,8 +118,15 @@ class UpstreamRequests:
             lines.append("content-type: application/json")
         lines += _credential(target, key, path)
         lines += [f"{name}: {value}" for name, value in provider.headers]
-        pool = self._pools.pool(origin, private_network=provider.private_network)
+        pool = self._pools.pool(origin, provider.reach)
         return pool, ("\r\n".join(lines) + "\r\n").encode("latin-1")
+
+
+def _check_usable(target: Target) -> None:
+    if target.provider.unusable:  # which files, says the log
+        raise AttemptFailed(
+            usage_pb2.REASON_CONNECT_FAILED, message="a file that the provider needs is missing on this proxy"
+        )
 
 
 def _credential(target: Target, key: ProviderKey | None, path: str = "") -> list[str]:

@@ -12,8 +12,8 @@ from control_plane.settings import Address
 from headgate.rules.credentials import Secret
 from headgate.v1 import admin_pb2, resources_pb2, sealing_pb2
 from tests.integration.control_plane.replica import Client, Replica, make, query, refused
-from tests.integration.control_plane.test_cp_identity import channel, first_answer, join, new_key, token_of
 from tests.integration.control_plane.scripted_proxy import ScriptedProxy
+from tests.integration.control_plane.test_cp_identity import channel, first_answer, join, new_key, token_of
 
 OLD, NEW = (base64.b64encode(bytes([byte]) * 32).decode() for byte in (1, 2))
 

@@ -14,6 +14,7 @@ from decimal import Decimal
 from headgate.rules.money import Price, atto_per_token
 from proxy.config.model import Provider, SandboxSettings, Target
 from proxy.providers.kinds import KINDS
+from proxy.upstream.reach import Reach
 from tests.perf.simulation.tasks import NAMES
 
 MODELS = 50
@@ -78,7 +79,7 @@ def _provider(number: int) -> Provider:
         kind=KINDS["openai"],
         base_url="https://provider.example/v1",
         region="",
-        private_network=False,
+        reach=Reach(),
         headers=(),
         keys=(),
         sandbox=_NO_SANDBOX,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from headgate.rules.money import Price
 from proxy.config.model import Provider, SandboxSettings, Target
 from proxy.providers.kinds import KINDS
+from proxy.upstream.reach import Reach
 
 NO_SANDBOX = SandboxSettings(0.0, 0.0, 0.0, 503, 24)
 
@@ -16,7 +17,7 @@ def provider(kind: str = "openai", name: str = "") -> Provider:
         kind=KINDS[kind],
         base_url="https://provider.example/v1",
         region="",
-        private_network=False,
+        reach=Reach(),
         headers=(),
         keys=(),
         sandbox=NO_SANDBOX,

@@ -74,7 +74,7 @@ REFUSALS = {
     "a secret that is not text": (
         mangled(lambda e: setattr(e.provider.secrets[0], "value", b"\xff\xfe"), P),
         "provider/default/p",
-        "utf-8",
+        "cannot stand in a header",
     ),
     "a discount that is no number": (
         mangled(lambda e: setattr(e.model.spec, "discount", "half"), M),

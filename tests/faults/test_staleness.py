@@ -1,0 +1,48 @@
+"""`max_config_staleness`: a tenant that would rather have no answers than ones under an old config."""
+
+from __future__ import annotations
+
+import json
+
+from tests.faults.system import OwnProxy, System, call, wait_until
+from tests.support.sockets import FaultProxy
+
+STRICT = {
+    "tenants": [{"name": "strict", "max_config_staleness": "2s"}],
+    "providers": [{"name": "box", "tenant": "strict", "kind": "sandbox"}],
+    "models": [{"name": "quick", "tenant": "strict", "provider": "box"}],
+    "keys": [{"name": "strict-key", "tenant": "strict", "allow": ["*"]}],
+}
+
+
+def test_a_tenant_with_a_bound_is_refused_once_the_config_is_too_old_and_others_are_not(
+    system: System,
+) -> None:
+    file = system.folder / "strict.json"
+    file.write_text(json.dumps(STRICT))
+    minted = system.folder / "strict-secrets.json"
+    system.headgate.items("apply", "-f", str(file), "--source", "strict", "--secrets-out", str(minted))
+    strict = json.loads(minted.read_text())["items"][0]["secret"]
+    usual = system.headgate.api_key
+
+    def status(key: str) -> int:
+        return call(proxy.base_url, key, "quick")[0]
+
+    with FaultProxy(system.grpc_port) as between, OwnProxy(system, "stale", between.port) as proxy:
+        wait_until(lambda: status(strict) == 200)
+        between.set(refuse=True)
+        between.reset_all()
+        wait_until(lambda: status(strict) == 503)
+        code, body = call(proxy.base_url, strict, "quick")
+        assert (code, json.loads(body)["error"]["code"]) == (503, "config_stale")
+        assert status(usual) == 200
+        assert status("hg-nobody") == 401
+        # Nor does a restart make it younger.
+        proxy.kill()
+        proxy.start()
+        assert status(strict) == 503
+        assert status(usual) == 200
+        between.heal()
+        wait_until(lambda: status(strict) == 200)
+    file.write_text("{}")
+    system.headgate.items("apply", "-f", str(file), "--source", "strict", "--prune")
