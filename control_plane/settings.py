@@ -97,7 +97,7 @@ def parse_address(text: str) -> Address:
 
 
 def _read_kek(environment: Mapping[str, str]) -> KekSource:
-    """A key that stands there wrongly is noticed now; a command may still come right (its service is away)."""
+    """A key that stands there wrongly is noticed now; a command may still come right."""
     source = KekSource.from_environment(environment)
     if source.is_set and not source.command:
         try:
