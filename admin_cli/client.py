@@ -78,6 +78,7 @@ _SERVICES = {
     "CreateJoinToken": "IdentityService",
     "ListJoinTokens": "IdentityService",
     "RevokeJoinToken": "IdentityService",
+    **dict.fromkeys(("ListQuarantined", "RetryQuarantined", "DismissQuarantined"), "QuarantineService"),
     "GetSealing": "SealingService",
     "RotateKek": "SealingService",
     "Rollback": "HistoryService",

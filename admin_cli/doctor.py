@@ -194,7 +194,7 @@ def _status(status: Any) -> Iterator[Finding]:
         )
         yield Finding("secrets", FAILURE, status.secrets or "unknown", advice)
     if status.quarantined_records:
-        advice = "usage records were set aside as contradictory or unreadable: see the control plane's log"
+        advice = "`headgate usage quarantine` shows records that contradict others or cannot be read"
         yield Finding("usage", WARNING, f"{status.quarantined_records} records in quarantine", advice)
     else:
         yield Finding("usage", OK, "nothing in quarantine")

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from admin_cli import quarantine
 from admin_cli.errors import UsageProblem
 from admin_cli.options import AnyTenantOption, UsageOutputOption
 from admin_cli.render import Result
@@ -18,7 +19,13 @@ GROUPS = (
 MAX_ROWS = 100_000
 
 
+app = typer.Typer(help="Money, tokens, calls, errors, latency (visible within 2 s); what was set aside.")
+app.add_typer(quarantine.app, name="quarantine")
+
+
+@app.callback(invoke_without_command=True)
 def usage(
+    context: typer.Context,
     by: Annotated[
         list[str] | None,
         typer.Option(
@@ -39,8 +46,10 @@ def usage(
     to: Annotated[str | None, typer.Option("--to", metavar="TIME", help="Last moment. Default: now.")] = None,
     tenant: AnyTenantOption = None,
     output: UsageOutputOption = None,
-) -> Result:
+) -> Result | None:
     """Show what was used: money, tokens, calls, errors, latency. Calls appear within two seconds."""
+    if context.invoked_subcommand is not None:
+        return None
     from admin_cli import times
     from admin_cli.client import AdminClient, Connection
     from admin_cli.views import USAGE_COLUMNS, usage_item

@@ -47,6 +47,7 @@ from control_plane.rpc.identity import IdentityCalls
 from control_plane.rpc.keys import KeyCalls
 from control_plane.rpc.plans import PlanCalls
 from control_plane.rpc.proxies_port import ProxiesPort
+from control_plane.rpc.quarantine import QuarantineCalls
 from control_plane.rpc.reflection import reflection_handlers
 from control_plane.rpc.replay import ReplayCalls
 from control_plane.rpc.resources import ResourceCalls
@@ -142,6 +143,7 @@ class ControlPlane:
         plan = PlanCalls(plans, self.standings)
         identity = IdentityCalls(database, self.identities, answers)
         history = HistoryCalls(database, self.revisions, Rollback(self.revisions, applier), answers, now)
+        quarantine = QuarantineCalls(database, self.ingest, self.revisions, now)
         sealing = SealingCalls(database, KekRotation(self.vault, self.revisions, SEALED_TABLES), now)
         experiment = ExperimentCalls(database, self.experiments, self.steering)
         return {
@@ -174,6 +176,9 @@ class ControlPlane:
             "RevokeJoinToken": identity.revoke,
             "Join": identity.join,
             "Renew": identity.renew,
+            "ListQuarantined": quarantine.list,
+            "RetryQuarantined": quarantine.retry,
+            "DismissQuarantined": quarantine.dismiss,
             "GetSealing": sealing.get,
             "RotateKek": sealing.rotate,
             "Rollback": history.rollback,

@@ -19,6 +19,7 @@ _ROUTING = "/headgate.v1.RoutingService/"
 _HISTORY = "/headgate.v1.HistoryService/"
 _IDENTITY = "/headgate.v1.IdentityService/"
 _SEALING = "/headgate.v1.SealingService/"
+_QUARANTINE = "/headgate.v1.QuarantineService/"
 _EXPERIMENT = "/headgate.v1.ExperimentService/"
 
 ACCESS: Mapping[str, str] = {
@@ -56,6 +57,9 @@ ACCESS: Mapping[str, str] = {
     f"{_IDENTITY}Renew": CARRIED,
     f"{_SEALING}GetSealing": OWNER,
     f"{_SEALING}RotateKek": OWNER,
+    f"{_QUARANTINE}ListQuarantined": VIEWER,
+    f"{_QUARANTINE}RetryQuarantined": OWNER,
+    f"{_QUARANTINE}DismissQuarantined": OWNER,
     f"{_EXPERIMENT}ShowExperiment": VIEWER,
     f"{_EXPERIMENT}ExportExperiment": VIEWER,
     f"{_EXPERIMENT}PromoteExperiment": EDITOR,
@@ -78,6 +82,9 @@ GLOBAL_ONLY = frozenset(
         f"{_IDENTITY}ListJoinTokens",
         f"{_IDENTITY}RevokeJoinToken",
         f"{_SEALING}GetSealing",
+        f"{_QUARANTINE}ListQuarantined",
+        f"{_QUARANTINE}RetryQuarantined",
+        f"{_QUARANTINE}DismissQuarantined",
         f"{_SEALING}RotateKek",
     }
 )

@@ -41,7 +41,7 @@ from control_plane.tokens.errors import (
     TokenExists,
     TokenNotFound,
 )
-from control_plane.usage.errors import BatchTooLarge, CallNotFound
+from control_plane.usage.errors import BatchTooLarge, CallNotFound, NotQuarantined
 from headgate.rules.names import did_you_mean
 
 PROBLEMS_METADATA = "headgate-problems-bin"
@@ -160,5 +160,6 @@ _STATUS: dict[type[Exception], Callable[[Any], Status]] = {
     NoSuchKey: lambda e: Status(Code.NOT_FOUND, f"there is no key {e.name[:80]!r}"),
     NotCallable: lambda e: Status(Code.FAILED_PRECONDITION, f"{e.name!r} would not answer: {e.why}"),
     ExperimentNotFound: lambda e: Status(Code.NOT_FOUND, f"there is no experiment {e.name[:80]!r}"),
+    NotQuarantined: lambda e: Status(Code.NOT_FOUND, f"there is no record {e.id} in quarantine"),
     CallNotFound: lambda e: Status(Code.NOT_FOUND, f"there is no call {e.request_id}"),
 }

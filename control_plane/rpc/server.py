@@ -20,6 +20,7 @@ from headgate.v1 import (
     experiments_pb2,
     history_pb2,
     identity_pb2,
+    quarantine_pb2,
     routing_pb2,
     sealing_pb2,
     usage_pb2,
@@ -55,6 +56,7 @@ SERVICES: tuple[ServiceDescriptor, ...] = tuple(
         (history_pb2, "HistoryService"),
         (identity_pb2, "IdentityService"),
         (sealing_pb2, "SealingService"),
+        (quarantine_pb2, "QuarantineService"),
         (config_pb2, "ConfigService"),
         (usage_pb2, "UsageService"),
     )

@@ -20,5 +20,10 @@ class Poison(ControlPlaneError):
 
 
 @dataclass
+class NotQuarantined(ControlPlaneError):
+    id: int
+
+
+@dataclass
 class CallNotFound(ControlPlaneError):
     request_id: str

@@ -26,6 +26,7 @@ from headgate.v1 import (
     experiments_pb2,
     history_pb2,
     identity_pb2,
+    quarantine_pb2,
     resources_pb2,
     routing_pb2,
     sealing_pb2,
@@ -41,6 +42,7 @@ METHODS = {
         experiments_pb2.DESCRIPTOR.services_by_name["ExperimentService"],
         history_pb2.DESCRIPTOR.services_by_name["HistoryService"],
         identity_pb2.DESCRIPTOR.services_by_name["IdentityService"],
+        quarantine_pb2.DESCRIPTOR.services_by_name["QuarantineService"],
         sealing_pb2.DESCRIPTOR.services_by_name["SealingService"],
     )
     for method in service.methods

@@ -80,6 +80,7 @@ def test_services_end_in_service_and_each_rpc_has_its_own_request_and_response(
         "ExperimentService",
         "HistoryService",
         "IdentityService",
+        "QuarantineService",
         "RoutingService",
         "SealingService",
         "UsageService",
