@@ -217,8 +217,14 @@ class ControlPlane:
         """Schema, key check, partitions, first snapshot. Waits for a database that is not there yet."""
         while True:
             try:
-                if await asyncio.to_thread(migrate, self.url):
+                migrated = await asyncio.to_thread(migrate, self.url)
+                if migrated.changed:
                     log.info("migrated")
+                if not migrated.has_roles:
+                    log.warning(
+                        "no roles in the database: row-level security does not hold (docs/operations.md)"
+                    )
+                self.database.has_roles = self.ingest.has_roles = migrated.has_roles
                 await self.database.run(self.vault.check)
                 await self.database.run(self.maintenance.keep_up)
                 break

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlmodel import Session
 
-from control_plane.db import locks
+from control_plane.db import locks, roles
 from control_plane.db.database import Database
 from control_plane.errors import DatabaseAway, QueryTooLong
 from control_plane.experiments import spending
@@ -37,6 +37,7 @@ class Maintenance:
         if not locks.taken(session, locks.MAINTENANCE):
             return
         now = self._now()
+        roles.take_owner(session)
         made, dropped = partitions.keep_up(session, now, self._retention_days)
         minted_store.forget_before(session, now - KEPT)
         standings_store.forget_before(session, now - STANDINGS_KEPT)

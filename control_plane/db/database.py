@@ -22,6 +22,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, InternalError, Operationa
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlmodel import Session
 
+from control_plane.db import roles
 from control_plane.errors import DatabaseAway, QueryTooLong
 from headgate.rules.credentials import Secret
 
@@ -54,10 +55,17 @@ def allow_seconds(session: Session, seconds: int) -> None:
     session.connection().execute(text(f"SET LOCAL statement_timeout = '{seconds}s'"))
 
 
+def role_option(has_roles: bool) -> str:
+    """For `options` of a connection."""
+    return f" -c role={roles.APP}" if has_roles else ""
+
+
 class Database:
     def __init__(self, url: Secret) -> None:
         self.url = url
-        self._engine = _make_engine(url)
+        # Set before the first transaction: whether PostgreSQL's roles are there to be taken.
+        self.has_roles = False
+        self._engine = self._make_engine()
         self._threads = ThreadPoolExecutor(MAX_CONNECTIONS, thread_name_prefix="database")
 
     async def run(self, work: Work[T]) -> T:
@@ -65,17 +73,24 @@ class Database:
 
         A cancelled caller does not undo a transaction that is under way.
         """
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self.run_here, work)
+        return await asyncio.get_running_loop().run_in_executor(
+            self._threads, self.run_here, work, "READ COMMITTED", roles.current_scope()
+        )
 
     async def read(self, work: Work[T]) -> T:
         """`work` against one consistent state of the database; it cannot write."""
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._threads, self.run_here, work, "REPEATABLE READ READ ONLY")
+        return await loop.run_in_executor(
+            self._threads, self.run_here, work, "REPEATABLE READ READ ONLY", roles.current_scope()
+        )
 
     def run_here(
-        self, work: Work[T], mode: Literal["READ COMMITTED", "REPEATABLE READ READ ONLY"] = "READ COMMITTED"
+        self,
+        work: Work[T],
+        mode: Literal["READ COMMITTED", "REPEATABLE READ READ ONLY"] = "READ COMMITTED",
+        tenant: str | None = None,
     ) -> T:
-        """The same in the caller's thread."""
+        """The same in the caller's thread. `tenant`: whose rows it may see and write; None: all."""
         attempt = 1
         while True:
             try:
@@ -86,12 +101,31 @@ class Database:
                 ):
                     if mode != "READ COMMITTED":
                         session.connection().execute(text(f"SET TRANSACTION ISOLATION LEVEL {mode}"))
+                    if tenant is not None and self.has_roles:
+                        roles.take_tenant(session, tenant)
                     return work(session)
             except _LostRace:
                 if attempt == ATTEMPTS:
                     raise DatabaseAway("the transaction kept losing against others") from None
                 attempt += 1
                 time.sleep(random.uniform(0.01, 0.05) * attempt)  # noqa: S311 - jitter, not a secret
+
+    def _make_engine(self) -> Engine:
+        def connect() -> psycopg.Connection[tuple[object, ...]]:
+            options = f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s -c lock_timeout=5s -c timezone=UTC"
+            options += " -c idle_in_transaction_session_timeout=30s" + role_option(self.has_roles)
+            return psycopg.connect(self.url.text, options=options, **CONNECTION_OPTIONS)  # type: ignore[arg-type]
+
+        return create_engine(
+            "postgresql+psycopg://",
+            creator=connect,
+            pool_size=MAX_CONNECTIONS,
+            max_overflow=0,
+            pool_timeout=POOL_TIMEOUT_SECONDS,
+            pool_pre_ping=True,
+            # Parameters may be secrets: they must not show in exceptions.
+            hide_parameters=True,
+        )
 
     def close(self) -> None:
         self._threads.shutdown(wait=True, cancel_futures=True)
@@ -100,24 +134,6 @@ class Database:
 
 class _LostRace(Exception):
     pass
-
-
-def _make_engine(url: Secret) -> Engine:
-    def connect() -> psycopg.Connection[tuple[object, ...]]:
-        options = f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s -c lock_timeout=5s -c timezone=UTC"
-        options += " -c idle_in_transaction_session_timeout=30s"
-        return psycopg.connect(url.text, options=options, **CONNECTION_OPTIONS)  # type: ignore[arg-type]
-
-    return create_engine(
-        "postgresql+psycopg://",
-        creator=connect,
-        pool_size=MAX_CONNECTIONS,
-        max_overflow=0,
-        pool_timeout=POOL_TIMEOUT_SECONDS,
-        pool_pre_ping=True,
-        # Parameters may be secrets: they must not show in exceptions.
-        hide_parameters=True,
-    )
 
 
 @contextmanager

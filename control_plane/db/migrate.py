@@ -5,11 +5,12 @@ The version table is read first: alembic is imported only when there is somethin
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import psycopg
 
-from control_plane.db import locks
+from control_plane.db import locks, roles
 from control_plane.db.database import CONNECTION_OPTIONS
 from control_plane.db.migrations import HEAD
 from headgate.rules.credentials import Secret
@@ -17,19 +18,27 @@ from headgate.rules.credentials import Secret
 SCRIPTS = Path(__file__).parent / "migrations"
 
 
-def migrate(url: Secret) -> bool:
-    """Bring the schema to HEAD. True if there was something to do. Raises psycopg.Error."""
+@dataclass(frozen=True, slots=True)
+class Migrated:
+    # There was something to do.
+    changed: bool
+    # PostgreSQL's roles can be taken (see roles.py).
+    has_roles: bool
+
+
+def migrate(url: Secret) -> Migrated:
+    """Bring the schema to HEAD. Raises psycopg.Error."""
     with psycopg.connect(url.text, autocommit=True, **CONNECTION_OPTIONS) as connection:  # type: ignore[arg-type]
         if current_version(connection) == HEAD:
-            return False
+            return Migrated(False, roles.are_there(connection))
         connection.execute("SELECT pg_advisory_lock(%s)", (locks.MIGRATE,))
         try:
-            if current_version(connection) == HEAD:
-                return False
-            _upgrade(url)
+            changed = current_version(connection) != HEAD
+            if changed:
+                _upgrade(url)
+            return Migrated(changed, roles.are_there(connection))
         finally:
             connection.execute("SELECT pg_advisory_unlock(%s)", (locks.MIGRATE,))
-    return True
 
 
 def current_version(connection: psycopg.Connection[tuple[object, ...]]) -> str | None:

@@ -20,8 +20,9 @@ class AuthorityRow(Sealed, table=True):
     __tablename__ = "authority"
 
     id: int = Field(primary_key=True)
-    # In `sealed`: the key.
     certificate: str
+    # The key.
+    sealed: bytes | None = Field(default=None, nullable=False)
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
 
     @property

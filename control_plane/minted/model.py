@@ -18,6 +18,7 @@ class MintedRow(Sealed, table=True):
     actor: str = Field(primary_key=True)
     tenant: str
     method: str
+    sealed: bytes | None = Field(default=None, nullable=False)
     created_at: datetime = Field(sa_type=DateTime(timezone=True))
 
     @property

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 import grpc
 
+from control_plane.db.roles import scoped
 from control_plane.identity.certificates import digest_of_certificate
 from control_plane.ops.metrics import Metrics
 from control_plane.rpc.access import ACCESS, ANYONE, BOOTSTRAP, CARRIED, GLOBAL_ONLY
@@ -44,8 +45,9 @@ class Guard:
         async def guarded(request: Any, context: Context) -> Any:
             try:
                 caller = await self._admit(method, context)
-                async with asyncio.timeout(_deadline_seconds(context)):
-                    answer = await handle(request, caller)
+                with scoped(caller.tenant):
+                    async with asyncio.timeout(_deadline_seconds(context)):
+                        answer = await handle(request, caller)
             except TimeoutError:
                 await self._abort(method, context, Status(grpc.StatusCode.DEADLINE_EXCEEDED, "out of time"))
             except Exception as error:  # noqa: BLE001, RUF100 - the boundary: everything becomes a status
@@ -61,7 +63,7 @@ class Guard:
                 caller = await self._admit(method, context)
                 # Who follows something that is quiet wants to know that he is let in.
                 await context.send_initial_metadata(())
-                with self._authenticator.watching(caller) as ended:
+                with scoped(caller.tenant), self._authenticator.watching(caller) as ended:
                     async for answer in handle(request, caller):
                         if ended.is_set():
                             raise NotAuthenticated
@@ -78,7 +80,8 @@ class Guard:
         async def guarded(requests: AsyncIterator[Any], context: Context) -> None:
             try:
                 caller = await self._admit(method, context)
-                await handle(requests, context, caller)
+                with scoped(caller.tenant):
+                    await handle(requests, context, caller)
             except Exception as error:  # noqa: BLE001, RUF100
                 await self._refuse(method, context, error)
             self._metrics.count_rpc(method, "OK")

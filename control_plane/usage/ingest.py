@@ -69,6 +69,8 @@ class Ingest:
         self._now = now
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(MAX_WAITING_BATCHES)
         self._notified = 0.0
+        # See Database.
+        self.has_roles = False
         self.records_total = 0
         self.scores_total = 0
         self.quarantined_total = 0
@@ -99,7 +101,7 @@ class Ingest:
                 taken = await self._take()
                 try:
                     if connection is None or connection.closed:
-                        connection = await store.connect(self._url)
+                        connection = await store.connect(self._url, has_roles=self.has_roles)
                     await self._commit(connection, taken)
                 except (psycopg.Error, OSError) as error:
                     _fail(taken, DatabaseAway(type(error).__name__))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import psycopg
 
-from control_plane.db.database import CONNECTION_OPTIONS
+from control_plane.db.database import CONNECTION_OPTIONS, role_option
 from control_plane.usage import scores, sql
 from control_plane.usage.model import Quarantined
 from headgate.rules.credentials import Secret
@@ -38,12 +38,12 @@ class Merged:
 Connection = psycopg.AsyncConnection[tuple[object, ...]]
 
 
-async def connect(url: Secret) -> Connection:
+async def connect(url: Secret, *, has_roles: bool = False) -> Connection:
     options = (
         f"-c statement_timeout={STATEMENT_TIMEOUT_SECONDS}s -c timezone=UTC -c client_min_messages=warning"
     )
     # The plan of the merge does not depend on the data; JIT would cost more than it gives.
-    options += " -c plan_cache_mode=force_generic_plan -c jit=off"
+    options += " -c plan_cache_mode=force_generic_plan -c jit=off" + role_option(has_roles)
     connection = await psycopg.AsyncConnection.connect(
         url.text,
         options=options,

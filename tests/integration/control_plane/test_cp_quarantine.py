@@ -46,8 +46,8 @@ async def test_a_record_is_taken_in_after_all_once_it_can_be(database: Secret) -
         stream = await reporter(replica)
         old = make_id(int(time.time() * 1000) - 31 * DAY_MS)
         assert await stream.report([make_record(id=old), b"\xff rubbish"]) == (0, 0, 2)
-        owner_token = (await replica.owner()) and replica.owner_token
         ids = [view.id for view in await listed(await replica.owner())]
+        owner_token = replica.owner_token
         request = quarantine_pb2.RetryQuarantinedRequest(ids=ids)
         answer = await (await replica.owner()).call("RetryQuarantined", request)
         assert (list(answer.taken), sorted(answer.still_aside)) == ([], sorted(ids))
