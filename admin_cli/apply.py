@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from admin_cli.errors import ExitCode, Refused
+from admin_cli.errors import ExitCode, Refused, UsageProblem
 from admin_cli.options import FilesOption, NoWaitOption, OutputOption, TenantOption
-from admin_cli.render import Result
+from admin_cli.render import Output, Result
 from headgate.rules.names import DEFAULT_TENANT
 
 if TYPE_CHECKING:
@@ -53,6 +53,18 @@ def apply(
             help="Where minted secrets go (0600). Without it they are withheld.",
         ),
     ] = None,
+    canary: Annotated[
+        str | None,
+        typer.Option(
+            "--canary",
+            metavar="N%|K=V",
+            help="To this share of the proxies first, or to those with these labels (K=V,K=V). To all when "
+            "--bake is over; taken back if they refuse it, or fail more calls than the others.",
+        ),
+    ] = None,
+    bake: Annotated[
+        str, typer.Option("--bake", metavar="TIME", help="How long a canary is watched before all get it.")
+    ] = "10m",
     tenant: TenantOption = DEFAULT_TENANT,
     no_wait: NoWaitOption = False,
     output: OutputOption = None,
@@ -67,6 +79,13 @@ def apply(
     from admin_cli.minted import SecretsFile
 
     manifest = _load(file, tenant)
+    if canary is not None:
+        if prune or dry_run or expect_revision or secrets_out is not None:
+            raise UsageProblem(
+                "--canary goes with neither --prune, --dry-run, --expect-revision nor --secrets-out",
+                "`headgate diff` shows what would change",
+            )
+        return _apply_first_to_some(manifest, source, canary, bake, no_wait, output)
     secrets_file = SecretsFile(secrets_out) if secrets_out is not None else None
     with AdminClient(Connection.from_environment()) as client:
         answer = submit(
@@ -81,6 +100,22 @@ def apply(
     if dry_run:
         notes = ("dry run: nothing was changed", *notes)
     return Result("Change", ("kind", "name", "change"), items, output, {"revision": answer.revision}, notes)
+
+
+def _apply_first_to_some(
+    manifest: Any, source: str, canary: str, bake: str, no_wait: bool, output: Output | None
+) -> Result:
+    from admin_cli.change import await_proxies
+    from admin_cli.client import AdminClient, Connection
+    from admin_cli.rollout import start, started_notes
+
+    with AdminClient(Connection.from_environment()) as client:
+        answer = start(client, manifest, source, canary, bake)
+        notes = await_proxies(client, answer.rollout.revision, no_wait)
+    items = [change_item(change) for change in answer.changes]
+    facts = {"revision": answer.rollout.revision, "proxies": list(answer.rollout.proxies)}
+    notes = (*started_notes(answer.rollout, bake), *notes)
+    return Result("Change", ("kind", "name", "change"), items, output, facts, notes)
 
 
 def minted_notes(minted: list[Any], secrets_file: SecretsFile | None) -> tuple[str, ...]:

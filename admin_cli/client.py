@@ -79,6 +79,7 @@ _SERVICES = {
     "ListJoinTokens": "IdentityService",
     "RevokeJoinToken": "IdentityService",
     **dict.fromkeys(("ListQuarantined", "RetryQuarantined", "DismissQuarantined"), "QuarantineService"),
+    **dict.fromkeys(("StartRollout", "ListRollouts", "PromoteRollout", "HaltRollout"), "RolloutService"),
     "GetSealing": "SealingService",
     "RotateKek": "SealingService",
     "Rollback": "HistoryService",

@@ -20,6 +20,7 @@ from admin_cli import (
     history,
     join_token,
     kek,
+    rollout,
     key,
     models,
     planned,
@@ -76,6 +77,7 @@ def build() -> typer.Typer:
     app.add_typer(token.app, name="token")
     app.add_typer(join_token.app, name="join-token")
     app.add_typer(kek.app, name="kek")
+    app.add_typer(rollout.app, name="rollout")
     app.add_typer(route.app, name="route")
     app.add_typer(experiment.app, name="experiment")
     app.add_typer(models.app, name="models")

@@ -38,6 +38,8 @@ from control_plane.resources.apply import Applier
 from control_plane.resources.rollback import Rollback
 from control_plane.resources.service import Resources
 from control_plane.revisions.service import Revisions
+from control_plane.rollouts.service import Rollouts
+from control_plane.rollouts.watch import RolloutWatch
 from control_plane.rpc.experiments import ExperimentCalls
 from control_plane.rpc.fleet import FleetCalls
 from control_plane.rpc.guard import Guard
@@ -51,6 +53,7 @@ from control_plane.rpc.quarantine import QuarantineCalls
 from control_plane.rpc.reflection import reflection_handlers
 from control_plane.rpc.replay import ReplayCalls
 from control_plane.rpc.resources import ResourceCalls
+from control_plane.rpc.rollouts import RolloutCalls
 from control_plane.rpc.sealing import SealingCalls
 from control_plane.rpc.server import listen, make_server, service_handlers
 from control_plane.rpc.tokens import TokenCalls
@@ -103,6 +106,11 @@ class ControlPlane:
         self.experiments = Experiments(now)
         self.identities = Identities(self.vault, self.revisions, now)
         self.steering = Steering(self.database, self.revisions, self.experiments, now)
+        applier = Applier(self.revisions, ProviderKeys(self.vault, self.revisions), Keys(self.revisions))
+        self.rollouts = Rollouts(self.revisions, applier)
+        self.rollout_watch = RolloutWatch(
+            self.database, self.rollouts, self.fleet, lambda: self.publisher.overlay_problem, now
+        )
         self.task_fit = TaskFit(self.database, self.revisions, now)
         self.authenticator = Authenticator(self.database, now)
         self.ingest = Ingest(url, settings.usage_retention_days, now)
@@ -144,6 +152,7 @@ class ControlPlane:
         identity = IdentityCalls(database, self.identities, answers)
         history = HistoryCalls(database, self.revisions, Rollback(self.revisions, applier), answers, now)
         quarantine = QuarantineCalls(database, self.ingest, self.revisions, now)
+        rollout = RolloutCalls(database, self.rollouts, self.fleet, answers, now)
         sealing = SealingCalls(database, KekRotation(self.vault, self.revisions, SEALED_TABLES), now)
         experiment = ExperimentCalls(database, self.experiments, self.steering)
         return {
@@ -179,6 +188,10 @@ class ControlPlane:
             "ListQuarantined": quarantine.list,
             "RetryQuarantined": quarantine.retry,
             "DismissQuarantined": quarantine.dismiss,
+            "StartRollout": rollout.start,
+            "ListRollouts": rollout.list,
+            "PromoteRollout": rollout.promote,
+            "HaltRollout": rollout.halt,
             "GetSealing": sealing.get,
             "RotateKek": sealing.rotate,
             "Rollback": history.rollback,
@@ -254,6 +267,7 @@ class ControlPlane:
                     self.standings.run(),
                     self.spending.run(),
                     self.steering.run(),
+                    self.rollout_watch.run(),
                     self.task_fit.run(),
                     self.maintenance.run(),
                 )

@@ -10,6 +10,7 @@ MAINTENANCE = 0x4847_0002
 BOOTSTRAP = 0x4847_0003
 EXPERIMENTS = 0x4847_0004
 TASK_FIT = 0x4847_0005
+ROLLOUT = 0x4847_0006
 
 
 def taken(session: Session, lock: int) -> bool:

@@ -82,12 +82,12 @@ def _past(session: Session, caller: Principal, revision: int) -> _Past:
     for ref in changed:
         own = current[ref].source if ref in current else None
         sources[ref] = own or written.get((ref.kind, ref.tenant, ref.name)) or VERB_SOURCE
-    resources = [_resource(ref, spec) for ref, spec in sorted(changed.items()) if spec is not None]
+    resources = [resource_of(ref, spec) for ref, spec in sorted(changed.items()) if spec is not None]
     gone = [ref for ref, spec in sorted(changed.items()) if spec is None]
     return _Past(resources, sources, gone)
 
 
-def _resource(ref: Ref, spec: Mapping[str, Any]) -> resources_pb2.Resource:
+def resource_of(ref: Ref, spec: Mapping[str, Any]) -> resources_pb2.Resource:
     resource = resources_pb2.Resource()
     message = getattr(resource, ref.kind)
     message.CopyFrom(parse(type(message), spec))

@@ -20,6 +20,7 @@ _HISTORY = "/headgate.v1.HistoryService/"
 _IDENTITY = "/headgate.v1.IdentityService/"
 _SEALING = "/headgate.v1.SealingService/"
 _QUARANTINE = "/headgate.v1.QuarantineService/"
+_ROLLOUT = "/headgate.v1.RolloutService/"
 _EXPERIMENT = "/headgate.v1.ExperimentService/"
 
 ACCESS: Mapping[str, str] = {
@@ -60,6 +61,10 @@ ACCESS: Mapping[str, str] = {
     f"{_QUARANTINE}ListQuarantined": VIEWER,
     f"{_QUARANTINE}RetryQuarantined": OWNER,
     f"{_QUARANTINE}DismissQuarantined": OWNER,
+    f"{_ROLLOUT}StartRollout": EDITOR,
+    f"{_ROLLOUT}ListRollouts": VIEWER,
+    f"{_ROLLOUT}PromoteRollout": EDITOR,
+    f"{_ROLLOUT}HaltRollout": EDITOR,
     f"{_EXPERIMENT}ShowExperiment": VIEWER,
     f"{_EXPERIMENT}ExportExperiment": VIEWER,
     f"{_EXPERIMENT}PromoteExperiment": EDITOR,
@@ -82,6 +87,10 @@ GLOBAL_ONLY = frozenset(
         f"{_IDENTITY}ListJoinTokens",
         f"{_IDENTITY}RevokeJoinToken",
         f"{_SEALING}GetSealing",
+        f"{_ROLLOUT}StartRollout",
+        f"{_ROLLOUT}ListRollouts",
+        f"{_ROLLOUT}PromoteRollout",
+        f"{_ROLLOUT}HaltRollout",
         f"{_QUARANTINE}ListQuarantined",
         f"{_QUARANTINE}RetryQuarantined",
         f"{_QUARANTINE}DismissQuarantined",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from google.protobuf.duration_pb2 import Duration
@@ -11,7 +10,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from control_plane.errors import InvalidField
 from control_plane.experiments.state import Decided
-from control_plane.resources.model import Applied, Change, ChangeType, Ref, State, Stored, make_ref
+from control_plane.resources.model import Applied, ChangeType, Ref, State, Stored, make_ref
 from control_plane.revisions.model import Version
 from control_plane.tokens.model import Principal
 from headgate.rules.names import KINDS, singular
@@ -34,9 +33,13 @@ def kind_of(text: str) -> str:
     return str(kind)
 
 
-def kind_or_token(text: str) -> str:
-    """The audit trail knows one kind more."""
-    return text if text == "token" else kind_of(text)
+# Of the audit trail, beside the kinds of resources.
+OTHER_KINDS = ("token", "kek", "usage", "rollout")
+
+
+def kind_of_change(text: str) -> str:
+    """The audit trail knows more than resources."""
+    return text if text in OTHER_KINDS else kind_of(text)
 
 
 def ref_of(kind: str, tenant: str, name: str, caller: Principal) -> Ref:
@@ -101,16 +104,16 @@ def decided_message(message: resources_pb2.ExperimentState, decided: Decided) ->
 
 
 def applied_message(applied: Applied, with_secrets: bool) -> admin_pb2.ApplyResourcesResponse:
-    answer = admin_pb2.ApplyResourcesResponse(revision=applied.revision, changes=_changes(applied.changes))
+    answer = admin_pb2.ApplyResourcesResponse(revision=applied.revision, changes=changes_of(applied))
     if with_secrets:
         for ref, minted in applied.minted:
             answer.minted.append(minted_message(ref.kind, ref.tenant, ref.name, minted.secret.text))
     return answer
 
 
-def _changes(changes: Iterable[Change]) -> Iterable[admin_pb2.ResourceChange]:
-    for change in changes:
-        yield admin_pb2.ResourceChange(
+def changes_of(applied: Applied) -> list[admin_pb2.ResourceChange]:
+    return [
+        admin_pb2.ResourceChange(
             kind=change.ref.kind,
             tenant=change.ref.shown_tenant,
             name=change.ref.name,
@@ -118,6 +121,8 @@ def _changes(changes: Iterable[Change]) -> Iterable[admin_pb2.ResourceChange]:
             differences=change.differences,
             overrides=change.overrides,
         )
+        for change in applied.changes
+    ]
 
 
 def minted_message(kind: str, tenant: str, name: str, secret: str) -> admin_pb2.MintedSecret:

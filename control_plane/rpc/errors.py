@@ -32,6 +32,7 @@ from control_plane.resources.errors import (
     StillReferenced,
 )
 from control_plane.revisions.errors import NoSuchRevision, RevisionMismatch
+from control_plane.rollouts.errors import NoRollout, NothingToRollOut, RolloutUnderWay
 from control_plane.secrets.errors import CannotOpen, SecretsSealed
 from control_plane.snapshots.errors import NoSnapshot
 from control_plane.tokens.errors import (
@@ -160,6 +161,11 @@ _STATUS: dict[type[Exception], Callable[[Any], Status]] = {
     NoSuchKey: lambda e: Status(Code.NOT_FOUND, f"there is no key {e.name[:80]!r}"),
     NotCallable: lambda e: Status(Code.FAILED_PRECONDITION, f"{e.name!r} would not answer: {e.why}"),
     ExperimentNotFound: lambda e: Status(Code.NOT_FOUND, f"there is no experiment {e.name[:80]!r}"),
+    RolloutUnderWay: lambda e: Status(
+        Code.ABORTED, f"rollout {e.revision} is under way; promote or halt it first"
+    ),
+    NoRollout: lambda e: Status(Code.NOT_FOUND, "no rollout is under way"),
+    NothingToRollOut: lambda e: Status(Code.FAILED_PRECONDITION, "all of it is declared like this already"),
     NotQuarantined: lambda e: Status(Code.NOT_FOUND, f"there is no record {e.id} in quarantine"),
     CallNotFound: lambda e: Status(Code.NOT_FOUND, f"there is no call {e.request_id}"),
 }

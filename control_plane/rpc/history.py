@@ -77,7 +77,7 @@ class HistoryCalls:
             return answer
         chosen = Filter(
             tenant=tenant,
-            kind=convert.kind_or_token(request.kind) if request.kind else "",
+            kind=convert.kind_of_change(request.kind) if request.kind else "",
             name=request.name,
             actor=request.actor,
             start=convert.time_of(getattr(request, "from"), "from") if request.HasField("from") else None,

@@ -7,16 +7,18 @@ models are built again when a provider changes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from control_plane.experiments.fit import fit_messages
 from control_plane.experiments.state import Decided, effective
 from control_plane.resources.model import Ref
 from control_plane.resources.references import refers_to
+from control_plane.revisions.model import Version
+from control_plane.rollouts.model import Canary
 from control_plane.secrets.errors import CannotOpen, SecretsSealed
 from control_plane.secrets.vault import Vault
-from control_plane.snapshots.errors import NoSnapshot
-from control_plane.snapshots.model import Entry, Name, Snapshot, make_snapshot
+from control_plane.snapshots.errors import Inconsistent, NoSnapshot
+from control_plane.snapshots.model import CanarySnapshot, Entry, Name, Snapshot, make_snapshot
 from control_plane.snapshots.prices import model_prices, model_window
 from control_plane.snapshots.store import Loaded, Source
 from headgate.rules.names import DEFAULT_TENANT, SHARED_TENANT
@@ -29,6 +31,8 @@ class Built:
     snapshot: Snapshot
     # What it was made of, to build the next one on.
     sources: Mapping[Ref, Source]
+    # Why a rollout's overlay does not fit over it; empty: it does, or there is none.
+    overlay_problem: str = ""
 
 
 class Builder:
@@ -56,7 +60,36 @@ class Builder:
             raise NoSnapshot(f"sealed: {error.reason}") from None
         except CannotOpen as error:
             raise NoSnapshot(f"a stored secret cannot be opened: {error.place}") from None
-        return Built(make_snapshot(loaded.version, entries), sources)
+        if loaded.canary is None:
+            return Built(make_snapshot(loaded.version, entries), sources)
+        try:
+            canary = self._canary(loaded.version, loaded.canary, entries, sources)
+        except Inconsistent as error:
+            problem = "the overlay no longer fits: " + "; ".join(error.problems[:3])
+            return Built(make_snapshot(loaded.version, entries), sources, problem)
+        return Built(make_snapshot(loaded.version, entries, canary), sources)
+
+    def _canary(
+        self, version: Version, canary: Canary, entries: Mapping[Name, Entry], sources: Mapping[Ref, Source]
+    ) -> CanarySnapshot:
+        """The overlay over what is declared. Raises Inconsistent."""
+        over = dict(sources)
+        for ref, spec in canary.specs.items():
+            before = sources.get(ref)
+            over[ref] = (
+                replace(before, spec=spec, revision=canary.revision)
+                if before is not None
+                else Source(ref, spec, canary.revision, False, {}, (), ())
+            )
+        stale = set(canary.specs)
+        if any(ref.kind == "provider" for ref in stale):
+            stale |= {ref for ref in over if ref.kind == "model"}
+        together = dict(entries)
+        for ref in _in_order(stale):
+            together[_name(ref)] = self._entry(over[ref], over)
+        snapshot = make_snapshot(version, together)
+        snapshot.check()
+        return CanarySnapshot(canary.group, Name("rollout", "", str(canary.revision)), snapshot)
 
     def _entry(self, source: Source, sources: Mapping[Ref, Source]) -> Entry:
         message = config_pb2.ConfigEntry(disabled=source.disabled)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from control_plane.revisions.model import Version
+from control_plane.rollouts.model import Group
 from control_plane.snapshots.errors import Inconsistent
 from headgate.v1 import config_pb2
 
@@ -54,7 +55,15 @@ class Snapshot:
     entries: Mapping[Name, Entry]
     # Providers that only some regions are sent.
     regional: Mapping[Name, frozenset[str]]
+    # What the proxies of a rollout's group are sent instead; None: no rollout is under way.
+    canary: CanarySnapshot | None = None
     _views: dict[Class, View] = field(default_factory=dict, repr=False)
+
+    def for_proxy(self, name: str, labels: Mapping[str, str], region: str) -> View:
+        """What this proxy is sent."""
+        if self.canary is not None and self.canary.group.has(name, labels):
+            return self.canary.view(region)
+        return self.view(region)
 
     def excluded(self, region: str) -> Class:
         return frozenset(name for name, regions in self.regional.items() if region not in regions)
@@ -81,13 +90,29 @@ class Snapshot:
             raise Inconsistent(problems)
 
 
+@dataclass(frozen=True, slots=True)
+class CanarySnapshot:
+    """The same version with a rollout's overlay. Its views are a class of their own: a proxy that comes
+    into the group, or leaves it, is sent the difference."""
+
+    group: Group
+    marker: Name
+    snapshot: Snapshot
+
+    def view(self, region: str) -> View:
+        found = self.snapshot.view(region)
+        return View(found.version, found.excluded | {self.marker}, found.entries)
+
+
 def _resolves(entries: Mapping[Name, Entry], kind: str, tenant: str, name: str) -> bool:
     return Name(kind, tenant, name) in entries or Name(kind, "*", name) in entries
 
 
-def make_snapshot(version: Version, entries: Mapping[Name, Entry]) -> Snapshot:
+def make_snapshot(
+    version: Version, entries: Mapping[Name, Entry], canary: CanarySnapshot | None = None
+) -> Snapshot:
     regional = {name: entry.serve_regions for name, entry in entries.items() if entry.serve_regions}
-    return Snapshot(version, entries, regional)
+    return Snapshot(version, entries, regional, canary)
 
 
 @dataclass(frozen=True, slots=True)

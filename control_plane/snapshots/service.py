@@ -58,6 +58,11 @@ class Publisher:
         """Why the newest revision is not published; empty: it is."""
         return self._problem
 
+    @property
+    def overlay_problem(self) -> str:
+        """Why a rollout's overlay is not published; empty: it is, or there is none."""
+        return self._built.overlay_problem if self._built else ""
+
     def require(self) -> Snapshot:
         if self._built is None:
             raise NoSnapshot(self._problem)

@@ -16,6 +16,8 @@ from control_plane.resources.model import Ref, ResourceRow, ResourceStateRow
 from control_plane.resources.store import ResourceStore
 from control_plane.revisions.model import Version
 from control_plane.revisions.store import changed_since, read_head
+from control_plane.rollouts import store as rollout_store
+from control_plane.rollouts.model import Canary
 
 # Proxies need no other kinds.
 SENT_KINDS = ("tenant", "provider", "model", "experiment", "route", "key")
@@ -33,7 +35,7 @@ class Source:
     """One resource as it is stored, with all that its entry is made of."""
 
     ref: Ref
-    spec: dict[str, Any]
+    spec: Mapping[str, Any]
     revision: int
     disabled: bool
     # What verbs and decisions wrote about it.
@@ -48,6 +50,8 @@ class Loaded:
     # None: everything was loaded.
     touched: frozenset[Ref] | None
     sources: Sequence[Source]
+    # What goes over it for some proxies.
+    canary: Canary | None = None
 
 
 def load(session: Session, since: Version | None, now: datetime) -> Loaded | None:
@@ -61,7 +65,7 @@ def load(session: Session, since: Version | None, now: datetime) -> Loaded | Non
         states = {Ref(row.kind, row.tenant, row.name): row for row in session.exec(select(ResourceStateRow))}
         sealed = provider_store.all_rows(session)
         credentials = key_store.live_rows(session, now)
-        return Loaded(head, None, _sources(rows, states, sealed, credentials))
+        return Loaded(head, None, _sources(rows, states, sealed, credentials), _canary(session))
     touched = {Ref(*name) for name in changed_since(session, since.revision)}
     wanted = [ref for ref in touched if ref.kind in SENT_KINDS]
     found = store.get_many(wanted)
@@ -69,7 +73,13 @@ def load(session: Session, since: Version | None, now: datetime) -> Loaded | Non
     sealed = provider_store.rows_of(session, _owners(found, "provider"))
     of_keys = key_store.rows_of(session, _owners(found, "key"))
     credentials = {owner: [row for row in rows if row.is_live(now)] for owner, rows in of_keys.items()}
-    return Loaded(head, frozenset(wanted), _sources(list(found.values()), states, sealed, credentials))
+    sources = _sources(list(found.values()), states, sealed, credentials)
+    return Loaded(head, frozenset(wanted), sources, _canary(session))
+
+
+def _canary(session: Session) -> Canary | None:
+    row = rollout_store.under_way(session)
+    return row.canary if row is not None else None
 
 
 def _owners(refs: Collection[Ref], kind: str) -> list[tuple[str, str]]:

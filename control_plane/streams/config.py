@@ -99,8 +99,8 @@ class ConfigStreams:
     async def _base_view(self, served: Version | None, proxy: Proxy) -> View | None:
         """The view that the proxy has, where that is certain; else it gets a whole snapshot."""
         snapshot = self._publisher.kept(served) if served is not None else None
-        if snapshot is None:
-            return None
+        if snapshot is None or snapshot.canary is not None:
+            return None  # it may have been in the group then, or not
         if not snapshot.regional:
             return snapshot.view(proxy.region)
         # It says where it is now, not where it was when it took that snapshot.
@@ -154,7 +154,7 @@ class ConfigStreams:
         while True:
             answered.clear()
             self._note_staleness(snapshot, session, proxy)
-            update = session.next_update(snapshot.view(proxy.region))
+            update = session.next_update(snapshot.for_proxy(proxy.name, proxy.labels, proxy.region))
             if update is not None:
                 async with writing:
                     for message in update.messages:

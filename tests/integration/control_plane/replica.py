@@ -28,6 +28,7 @@ from headgate.v1 import (
     identity_pb2,
     quarantine_pb2,
     resources_pb2,
+    rollout_pb2,
     routing_pb2,
     sealing_pb2,
     usage_pb2,
@@ -43,6 +44,7 @@ METHODS = {
         history_pb2.DESCRIPTOR.services_by_name["HistoryService"],
         identity_pb2.DESCRIPTOR.services_by_name["IdentityService"],
         quarantine_pb2.DESCRIPTOR.services_by_name["QuarantineService"],
+        rollout_pb2.DESCRIPTOR.services_by_name["RolloutService"],
         sealing_pb2.DESCRIPTOR.services_by_name["SealingService"],
     )
     for method in service.methods

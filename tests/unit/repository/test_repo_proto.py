@@ -81,6 +81,7 @@ def test_services_end_in_service_and_each_rpc_has_its_own_request_and_response(
         "HistoryService",
         "IdentityService",
         "QuarantineService",
+        "RolloutService",
         "RoutingService",
         "SealingService",
         "UsageService",

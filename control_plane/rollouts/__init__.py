@@ -1,0 +1,1 @@
+"""Rollouts: a change to some proxies first, and to all only if those do well with it."""

@@ -1,0 +1,24 @@
+"""What goes wrong with rollouts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from control_plane.errors import ControlPlaneError
+
+
+@dataclass
+class RolloutUnderWay(ControlPlaneError):
+    """One at a time: nobody could tell which of two is to blame."""
+
+    revision: int
+
+
+@dataclass
+class NoRollout(ControlPlaneError):
+    """None is under way."""
+
+
+@dataclass
+class NothingToRollOut(ControlPlaneError):
+    """What is declared is there already."""

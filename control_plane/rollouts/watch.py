@@ -1,0 +1,117 @@
+"""Watches the rollout that is under way: halts it when its proxies refuse it or fail more calls than
+others, promotes it when its time is over. One replica at a time does so."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from functools import partial
+
+from sqlmodel import Session
+
+from control_plane.db import locks
+from control_plane.db.database import Database
+from control_plane.errors import ControlPlaneError, DatabaseAway, QueryTooLong
+from control_plane.fleet.model import Proxy
+from control_plane.fleet.service import Fleet
+from control_plane.rollouts import store
+from control_plane.rollouts.model import RolloutRow
+from control_plane.rollouts.service import Rollouts
+from control_plane.rollouts.store import Counts
+
+log = logging.getLogger(__name__)
+
+EVERY_SECONDS = 1.0
+# Who decides, as the audit trail calls it.
+ACTOR = "headgate"
+MAX_PROXIES = 10_000
+# A rise in errors: so many at least, so much more than elsewhere, and no chance of it (standard errors; it is
+# looked at every second, hence four).
+MIN_ERRORS = 5
+MIN_DIFFERENCE = 0.01
+STANDARD_ERRORS = 4.0
+
+
+class RolloutWatch:
+    """`overlay_problem`: why the overlay cannot be published; empty: it can."""
+
+    def __init__(
+        self,
+        database: Database,
+        rollouts: Rollouts,
+        fleet: Fleet,
+        overlay_problem: Callable[[], str],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database = database
+        self._rollouts = rollouts
+        self._fleet = fleet
+        self._overlay_problem = overlay_problem
+        self._now = now
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await asyncio.sleep(EVERY_SECONDS)
+            try:
+                if await self._database.read(lambda session: store.under_way(session) is not None):
+                    proxies = await self._fleet.list("", MAX_PROXIES)
+                    await self._database.run(partial(self._look, proxies=proxies))
+            except (DatabaseAway, QueryTooLong):
+                continue
+            except ControlPlaneError as error:  # it cannot be applied (any more)
+                await self._halt(f"it could not be promoted: {error}")
+
+    async def _halt(self, reason: str) -> None:
+        now = self._now()
+        try:
+            await self._database.run(lambda session: self._rollouts.halt(session, ACTOR, reason, now))
+        except ControlPlaneError:
+            log.exception("a rollout could not be halted")
+
+    def _look(self, session: Session, proxies: list[Proxy]) -> None:
+        if not locks.taken(session, locks.ROLLOUT):
+            return
+        row = store.under_way(session)
+        if row is None:
+            return
+        now = self._now()
+        group = [proxy for proxy in proxies if row.group.has(proxy.name, proxy.labels)]
+        reason = self._against(session, row, group)
+        if reason:
+            self._rollouts.halt(session, ACTOR, reason, now)
+            log.error("rollout halted", extra={"data": {"rollout": row.revision, "reason": reason}})
+            return
+        behind = [proxy for proxy in group if proxy.connected and proxy.acked.revision < row.revision]
+        if now >= row.started_at + timedelta(seconds=row.bake_seconds) and not behind:
+            self._rollouts.promote(session, ACTOR, f"no trouble in {row.bake_seconds} s", now)
+            log.info("rollout promoted", extra={"data": {"rollout": row.revision}})
+
+    def _against(self, session: Session, row: RolloutRow, group: list[Proxy]) -> str:
+        """Why it must not go on; empty: it may."""
+        for proxy in group:
+            if proxy.nacked.revision >= row.revision:
+                return f"{proxy.name} refused it: {proxy.last_nack}"
+        if problem := self._overlay_problem():
+            return problem
+        if (changed := self._rollouts.changed_meanwhile(session, row)) is not None:
+            return f"{changed} was declared otherwise meanwhile"
+        new, usual = store.counts(session, [proxy.name for proxy in group], row.started_at)
+        if is_a_rise(new, usual):
+            usual_rate = f"elsewhere and before: {usual.rate:.1%}"
+            return f"{new.errors} of {new.calls} calls failed ({new.rate:.1%}; {usual_rate})"
+        return ""
+
+
+def is_a_rise(new: Counts, usual: Counts) -> bool:
+    """Of errors: whether the new rate is surely above the usual one (two proportions, pooled)."""
+    if new.errors < MIN_ERRORS or new.rate - usual.rate < MIN_DIFFERENCE:
+        return False
+    if not usual.calls:
+        return new.rate > 0.5
+    pooled = (new.errors + usual.errors) / (new.calls + usual.calls)
+    error = math.sqrt(pooled * (1 - pooled) * (1 / new.calls + 1 / usual.calls))
+    return new.rate - usual.rate > STANDARD_ERRORS * error
