@@ -27,6 +27,8 @@ class ConfigHolder:
         # The messages of the update that was applied last, for handing it on.
         self.last_update: list[config_pb2.ConfigUpdate] = []
         self._waiting: list[config_pb2.ConfigUpdate] = []
+        # The nonce of an update that was refused before its end came.
+        self._given_up: str | None = None
         # Since when (monotonic seconds) the control plane has not been heard; None: it is heard.
         self.lost_at: float | None = time.monotonic()
 
@@ -45,14 +47,19 @@ class ConfigHolder:
     def forget_partial(self) -> None:
         """The stream broke: what had come of an update is void."""
         self._waiting.clear()
+        self._given_up = None
 
     def receive(self, update: config_pb2.ConfigUpdate) -> bool:
         """Takes one message; True when its update is complete and applied. Raises ConfigRefused."""
+        if update.nonce == self._given_up:
+            return False  # its end by itself would be taken for all of it
+        self._given_up = None
         if self._waiting and self._waiting[0].nonce != update.nonce:
             self._waiting.clear()
         self._waiting.append(update)
         if len(self._waiting) > MAX_MESSAGES:
             self._waiting.clear()
+            self._given_up = update.nonce
             raise ConfigRefused("", f"an update of more than {MAX_MESSAGES} messages")
         if not update.last:
             return False
