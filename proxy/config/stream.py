@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 STATUS_SECONDS = 2.0
 FIRST_BACKOFF_SECONDS = 0.1
-MAX_BACKOFF_SECONDS = 2.0
+# A proxy without any config is to be ready within 2 s of the control plane's return (F3).
+MAX_BACKOFF_SECONDS = 1.0
 SOFTWARE_VERSION = "0.1.0"
 
 Status = Callable[[], config_pb2.ProxyStatus]

@@ -111,7 +111,8 @@ class WorkerPool:
         settings = to_json(self._settings, http=f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
         self._shipper.add(folder, writer_alive=True)
         try:
-            await member.link.tell(Operation.SETTINGS, orjson.dumps([settings, str(folder)]))
+            configured = self._holder.snapshot is not None
+            await member.link.tell(Operation.SETTINGS, orjson.dumps([settings, str(folder), configured]))
             told = None
             while (snapshot := self._holder.snapshot) is not told:  # it may change while we tell it
                 told = snapshot

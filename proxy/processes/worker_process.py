@@ -34,6 +34,8 @@ class WorkerProcess:
         self._settings: Settings | None = None
         self._link: Link | None = None
         self._started = asyncio.Event()
+        self._listening = asyncio.Lock()
+        self._told_ready = False
         self._draining = asyncio.Event()
 
     async def run(self, descriptor: int) -> None:
@@ -80,7 +82,7 @@ class WorkerProcess:
             self._draining.set()
         return b""
 
-    async def _start(self, settings: dict[str, Any], folder: str) -> None:
+    async def _start(self, settings: dict[str, Any], folder: str, configured: bool) -> None:
         self._settings = from_json(settings)
         self._holder = ConfigHolder(self._settings.secrets_dir)  # its config comes after this
         log = Log(calls=self._settings.log_calls)
@@ -88,7 +90,10 @@ class WorkerProcess:
         worker.find_receipt = self._find_receipt
         self._worker = worker
         self._started.set()
-        await self._listen_when_configured()
+        if not configured:
+            # Nor is any other worker: a client is told to come back (503), not that nobody is here.
+            await self._listen()
+        await self._answer_when_configured()
 
     async def _apply(self, payload: bytes) -> None:
         try:
@@ -97,15 +102,20 @@ class WorkerProcess:
             # The supervisor compiled it before; a worker that cannot starts afresh with the whole.
             sys.stderr.write(f'{{"event":"worker_refused_config","reason":"{refused.reason}"}}\n')
             sys.exit(1)
-        await self._listen_when_configured()
+        await self._answer_when_configured()
 
-    async def _listen_when_configured(self) -> None:
-        worker, settings = self._worker, self._settings
-        if worker is None or settings is None or self._link is None or worker.listening:
+    async def _answer_when_configured(self) -> None:
+        if self._worker is None or self._link is None or self._holder.snapshot is None or self._told_ready:
             return
-        if self._holder.snapshot is not None:
-            await worker.listen(open_socket(settings.http, shared=True))
-            await self._link.tell(Operation.READY)
+        self._told_ready = True
+        await self._listen()
+        await self._link.tell(Operation.READY)
+
+    async def _listen(self) -> None:
+        async with self._listening:
+            worker, settings = self._worker, self._settings
+            if worker is not None and settings is not None and not worker.listening:
+                await worker.listen(open_socket(settings.http, shared=True))
 
     async def _find_receipt(self, request_id: bytes, tenant: str, key: str) -> dict[str, Any] | None:
         """Here, or by the supervisor in another worker."""
