@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import signal
 import sys
 import time
@@ -16,7 +17,7 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 from tests.support.child_process import ChildProcess, kill_by_pid
 from tests.support.ledgers import PRICE, Billed, Ledgers, embedded_url
@@ -108,32 +109,76 @@ class System:
         ledgers.check()
         return ledgers
 
+    @property
+    def api_key(self) -> str:
+        return self.headgate.api_key
+
     def proxy_token(self) -> str:
         return (self.headgate.state / "proxy-token").read_text().strip()
 
 
+class Home(Protocol):
+    """Whose proxy it is: a control plane, real or played, with a key that may call the model `slow`."""
+
+    folder: Path
+    grpc_port: int
+
+    @property
+    def api_key(self) -> str: ...
+
+    def proxy_token(self) -> str: ...
+
+
 class OwnProxy:
-    """`python -m proxy` on a state folder that outlives it; a context manager."""
+    """`python -m proxy` on a state folder that outlives it; a context manager.
+
+    `cold`: it is started and not waited for. `program`: what runs it, where that is not the proxy itself.
+    """
 
     def __init__(
-        self, system: System, name: str, control_plane_port: int | None = None, workers: int = 1
+        self,
+        home: Home,
+        name: str,
+        control_plane_port: int | None = None,
+        workers: int = 1,
+        *,
+        cold: bool = False,
+        program: str = "proxy",
     ) -> None:
-        self._system = system
+        self._home = home
         self.name = name
-        self._control_plane_port = control_plane_port or system.grpc_port
+        self._control_plane_port = control_plane_port or home.grpc_port
         self._workers = workers
-        self.state = system.folder / name
-        self.http_port = free_port()
+        self._program = program
+        self.state = home.folder / name
+        self.http_port, self.ops_port = free_port(), free_port()
         self.base_url = f"http://127.0.0.1:{self.http_port}/v1"
+        self.ops = f"http://127.0.0.1:{self.ops_port}"
         self.ready_seconds = 0.0
         self._starts = 0
-        self.process: ChildProcess = self.start()
+        self.process: ChildProcess = self.launch() if cold else self.start()
 
     def start(self) -> ChildProcess:
-        self._starts += 1
         began = time.monotonic()
-        ready = self._system.folder / f"{self.name}.{self._starts}.json"
-        command = [sys.executable, "-m", "proxy", "--control-plane", f"127.0.0.1:{self._control_plane_port}"]
+        self.launch()
+        self.process.wait_for_file(self._ready_file)
+        self.ready_seconds = time.monotonic() - began
+        self._wait_for_key()
+        return self.process
+
+    @property
+    def _ready_file(self) -> Path:
+        return self._home.folder / f"{self.name}.{self._starts}.json"
+
+    @property
+    def is_announced(self) -> bool:
+        """Its ready file is there."""
+        return self._ready_file.exists()
+
+    def launch(self) -> ChildProcess:
+        self._starts += 1
+        command = [sys.executable, "-m", self._program]
+        command += ["--control-plane", f"127.0.0.1:{self._control_plane_port}"]
         command += [
             "--region",
             "local",
@@ -143,22 +188,18 @@ class OwnProxy:
             str(self._workers),
             "--no-call-log",
         ]
-        command += ["--http", f"127.0.0.1:{self.http_port}", "--ops", "127.0.0.1:0"]
-        command += ["--state", str(self.state), "--ready-file", str(ready), "--spool-size", "64MiB"]
-        environment = clean_environment(HEADGATE_TOKEN=self._system.proxy_token())
-        log = self._system.folder / f"{self.name}.log"
-        self.process = ChildProcess(command, log, environment)
-        document = self.process.wait_for_file(ready)
-        self.ops = str(document["ops"])
-        self.ready_seconds = time.monotonic() - began
-        self._wait_for_key()
+        command += ["--http", f"127.0.0.1:{self.http_port}", "--ops", f"127.0.0.1:{self.ops_port}"]
+        command += ["--state", str(self.state), "--ready-file", str(self._ready_file)]
+        command += ["--spool-size", "64MiB"]
+        environment = clean_environment(HEADGATE_TOKEN=self._home.proxy_token())
+        self.process = ChildProcess(command, self._home.folder / f"{self.name}.log", environment)
         return self.process
 
     def _wait_for_key(self) -> None:
         """Its first config may be the one before the manifest."""
         deadline = time.monotonic() + 10
         request = urllib.request.Request(
-            f"{self.base_url}/models", headers={"authorization": f"Bearer {self._system.headgate.api_key}"}
+            f"{self.base_url}/models", headers={"authorization": f"Bearer {self._home.api_key}"}
         )
         while True:
             with contextlib.suppress(OSError), urllib.request.urlopen(request, timeout=5) as answer:
@@ -224,3 +265,24 @@ def _request(base_url: str, key: str, model: str, stream: bool) -> urllib.reques
     document = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": stream}
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
     return urllib.request.Request(f"{base_url}/chat/completions", json.dumps(document).encode(), headers)
+
+
+def get(url: str, key: str = "") -> tuple[int, bytes]:
+    """Status and body; (0, b"") where nobody answers."""
+    request = urllib.request.Request(url, headers={"authorization": f"Bearer {key}"} if key else {})
+    try:
+        with urllib.request.urlopen(request, timeout=5) as answer:
+            return answer.status, answer.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+    except OSError:
+        return 0, b""
+
+
+def metric(ops: str, name: str) -> float:
+    """A metric without labels, as `/metrics` of a proxy or a control plane says it."""
+    found = re.search(rf"^{name} (\S+)$", get(f"{ops}/metrics")[1].decode(), re.MULTILINE)
+    if found is None:
+        raise LookupError(f"no metric {name} at {ops}")
+    return float(found[1])
