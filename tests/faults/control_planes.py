@@ -6,6 +6,8 @@ part does not survive a second event loop in one process.
 
 from __future__ import annotations
 
+import contextlib
+import json
 import queue
 import sys
 import threading
@@ -17,8 +19,8 @@ import psycopg
 from google.protobuf import message_factory
 
 from headgate.v1 import admin_pb2, config_pb2, resources_pb2
-from tests.faults.system import System
-from tests.integration.control_plane.replica import KEK, METHODS
+from tests.faults.system import System, wait_until
+from tests.integration.control_plane.replica import KEK, METHODS, make
 from tests.support.child_process import ChildProcess
 from tests.support.ledgers import Billed, embedded_url
 from tests.support.processes import clean_environment
@@ -31,8 +33,13 @@ CALL_SECONDS = 30.0
 class OwnControlPlane:
     """`python -m control_plane` at one address over all its lives; a context manager."""
 
-    def __init__(self, system: System, name: str, program: str = "control_plane") -> None:
-        self.name = name
+    def __init__(
+        self,
+        system: System,
+        name: str,
+        program: str = "control_plane",
+        replica_of: OwnControlPlane | None = None,
+    ) -> None:
         self.folder = system.folder / name
         self.folder.mkdir()
         self.grpc_port, self._ops_port = free_port(), free_port()
@@ -40,20 +47,60 @@ class OwnControlPlane:
         self.ops = f"http://127.0.0.1:{self._ops_port}"
         self._program = program
         self._state = system.headgate.state
-        with psycopg.connect(embedded_url(self._state), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        self.billed = Billed(self.database_url)
-        self.api_key = ""
-        self._token = self._owner_token = ""
         self._starts = 0
         self._channel: grpc.Channel | None = None
+        self._is_first = replica_of is None
+        self.billed = Billed(self.database_url)
+        self.api_key = self._token = self._owner_token = ""
+        if replica_of is not None:
+            self._database: str = replica_of._database
+            self._token, self._owner_token = replica_of._token, replica_of._owner_token
+            self.process = self.start()
+            return
+        self._database = name
+        with psycopg.connect(embedded_url(self._state), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
         self.process = self.start()
         self._owner_token = self.call("BootstrapToken").minted.secret
         request = admin_pb2.CreateTokenRequest(name="proxies", role="proxy")
         self._token = self.call("CreateToken", request).minted.secret
 
     def database_url(self) -> str:
-        return embedded_url(self._state).replace("/postgres?", f"/{self.name}?")
+        return embedded_url(self._state).replace("/postgres?", f"/{self._database}?")
+
+    def furnish(self) -> None:
+        """What a proxy's calls need: the model `slow`, which answers by itself, and a key."""
+        answer = self.apply(
+            make("provider", name="played", type="sandbox"),
+            make("model", name="slow", provider="played"),
+            make("key", name="app", allow=["*"]),
+            source="furniture",
+        )
+        self.api_key = answer.minted[0].secret
+
+    def log_lines(self) -> list[dict[str, Any]]:
+        found = []
+        for line in self.process.log().splitlines():
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+        return found
+
+    def deadlocks(self) -> int:
+        """That PostgreSQL had to break, also where nobody noticed because all was tried again.
+
+        After `kill`: a connection says what it has counted when it ends.
+        """
+        of_this = "WHERE datname = current_database()"
+        others = f"SELECT count(*) FROM pg_stat_activity {of_this} AND pid <> pg_backend_pid()"
+        counted = f"SELECT deadlocks FROM pg_stat_database {of_this}"
+
+        def ask(statement: str) -> int:
+            with psycopg.connect(self.database_url()) as connection:
+                found = connection.execute(statement.encode()).fetchone()
+            return int(found[0]) if found else 0
+
+        wait_until(lambda: ask(others) == 0)
+        return ask(counted)
 
     def start(self) -> ChildProcess:
         """Returns when a call would succeed."""
@@ -77,8 +124,10 @@ class OwnControlPlane:
 
     def __exit__(self, *exception: object) -> None:
         self.kill()
+        if not self._is_first:
+            return
         with psycopg.connect(embedded_url(self._state), autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE {self.name} WITH (FORCE)".encode())
+            connection.execute(f"DROP DATABASE {self._database} WITH (FORCE)".encode())
 
     def proxy_token(self) -> str:
         return self._token

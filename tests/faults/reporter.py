@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -46,7 +46,7 @@ class Reporter:
             self._outgoing.put(None)
             self._call = None
 
-    def send(self, records: list[bytes]) -> None:
+    def send(self, records: list[bytes], scores: Sequence[bytes] = ()) -> None:
         """Sends a batch over the open stream, or a new one; its ack is not waited for."""
         if self._call is None:
             self._outgoing = queue.SimpleQueue()
@@ -59,7 +59,7 @@ class Reporter:
             )
             self._call = method(_until_none(self._outgoing), metadata=self._metadata)
         self._sequence += 1
-        batch = usage_pb2.UsageBatch(sequence=self._sequence, records=records)
+        batch = usage_pb2.UsageBatch(sequence=self._sequence, records=records, scores=scores)
         self._outgoing.put(usage_pb2.ReportRequest(batch=batch))
 
     def deliver(self, records: list[bytes], stop: threading.Event) -> bool:
@@ -71,6 +71,10 @@ class Reporter:
             self.drop()
             stop.wait(0.05)
         return False
+
+    def acks(self, count: int) -> list[usage_pb2.ReportResponse]:
+        """The next so many; raises what the stream ended with, if it does."""
+        return [next(self._call) for _ in range(count)]
 
     def acked(self) -> bool:
         """Waits for the ack of the batch that was sent last; False if the stream broke."""
