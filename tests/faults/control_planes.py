@@ -12,6 +12,7 @@ import queue
 import sys
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -31,21 +32,25 @@ CALL_SECONDS = 30.0
 
 
 class OwnControlPlane:
-    """`python -m control_plane` at one address over all its lives; a context manager."""
+    """`python -m control_plane` at one address over all its lives; a context manager.
+
+    `replica_of`: on that one's database. `clock`: its wall clock is what this file says (`skewed.py`).
+    """
 
     def __init__(
         self,
         system: System,
         name: str,
-        program: str = "control_plane",
         replica_of: OwnControlPlane | None = None,
+        clock: Path | None = None,
     ) -> None:
         self.folder = system.folder / name
         self.folder.mkdir()
         self.grpc_port, self._ops_port = free_port(), free_port()
         self.grpc = f"127.0.0.1:{self.grpc_port}"
         self.ops = f"http://127.0.0.1:{self._ops_port}"
-        self._program = program
+        own = ["control_plane"]
+        self._program = own if clock is None else ["tests.faults.skewed", str(clock), *own]
         self._state = system.headgate.state
         self._starts = 0
         self._channel: grpc.Channel | None = None
@@ -106,7 +111,7 @@ class OwnControlPlane:
         """Returns when a call would succeed."""
         self._starts += 1
         ready = self.folder / f"ready.{self._starts}.json"
-        command = [sys.executable, "-m", self._program, "--grpc", self.grpc]
+        command = [sys.executable, "-m", *self._program, "--grpc", self.grpc]
         command += ["--ops", f"127.0.0.1:{self._ops_port}", "--ready-file", str(ready)]
         environment = clean_environment(HEADGATE_DATABASE_URL=self.database_url(), HEADGATE_KEK=KEK)
         self.process = ChildProcess(command, self.folder / "control_plane.log", environment)

@@ -132,7 +132,7 @@ class Home(Protocol):
 class OwnProxy:
     """`python -m proxy` on a state folder that outlives it; a context manager.
 
-    `cold`: it is started and not waited for. `program`: what runs it, where that is not the proxy itself.
+    `cold`: it is started and not waited for. `clock`: its wall clock is what this file says (`skewed.py`).
     """
 
     def __init__(
@@ -143,13 +143,13 @@ class OwnProxy:
         workers: int = 1,
         *,
         cold: bool = False,
-        program: str = "proxy",
+        clock: Path | None = None,
     ) -> None:
         self._home = home
         self.name = name
         self._control_plane_port = control_plane_port or home.grpc_port
         self._workers = workers
-        self._program = program
+        self._program = ["proxy"] if clock is None else ["tests.faults.skewed", str(clock), "proxy"]
         self.state = home.folder / name
         self.http_port, self.ops_port = free_port(), free_port()
         self.base_url = f"http://127.0.0.1:{self.http_port}/v1"
@@ -177,7 +177,7 @@ class OwnProxy:
 
     def launch(self) -> ChildProcess:
         self._starts += 1
-        command = [sys.executable, "-m", self._program]
+        command = [sys.executable, "-m", *self._program]
         command += ["--control-plane", f"127.0.0.1:{self._control_plane_port}"]
         command += [
             "--region",
