@@ -20,7 +20,7 @@ PROTOS := $(wildcard proto/headgate/v1/*.proto)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup up demo test lint bench bench-judging bench-routing simulate simulate-experiments proto lock docs clean \
-        test-unit test-contract test-integration test-faults test-programs test-demo
+        test-unit test-contract test-integration test-faults test-abuse test-programs test-demo
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ test-integration: $(STAMP) ## Tests of programs together, on real PostgreSQL, wi
 
 test-faults: $(STAMP) ## kill -9 under load until three ledgers agree, at the full counts (long)
 	HEADGATE_FAULTS=full timeout --signal=INT 7200 $(BIN)/python -m pytest tests/faults --timeout=1800 $(ARGS)
+
+test-abuse: $(STAMP) ## Attacks on the proxy's HTTP door, at the full counts and with bounds in time (long)
+	HEADGATE_ABUSE=full timeout --signal=INT 7200 $(BIN)/python -m pytest tests/abuse --timeout=1800 $(ARGS)
 
 test-programs: $(STAMP) ## Claude Code, Codex and the npm SDKs through the proxy (installs them by npm; not in `make test`)
 	timeout --signal=INT 3600 $(BIN)/python -m pytest tests/programs --timeout=600 $(ARGS)

@@ -23,11 +23,13 @@ HAPPY_EYEBALLS_DELAY_SECONDS = 0.25
 # What an egress proxy answers to CONNECT.
 MAX_CONNECT_HEAD_BYTES = 8 * 2**10
 
-# Instance metadata of the clouds; link-local ones are refused as a class.
+# Instance metadata and credentials of the clouds; link-local ones are refused as a class.
 _METADATA = frozenset(
     ipaddress.ip_address(text)
-    for text in ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
+    for text in ("169.254.169.254", "fd20:ce::254", "100.100.100.200", "168.63.129.16", "192.0.0.192")
 )
+# Amazon's own services on an instance: metadata (::254), the credentials of pods (::23), DNS, time.
+_AMAZON_INSTANCE = ipaddress.ip_network("fd00:ec2::/32")
 
 
 def refused_address(address: str, *, private_network: bool) -> bool:
@@ -38,10 +40,16 @@ def refused_address(address: str, *, private_network: bool) -> bool:
         if inner is None and ip in ipaddress.ip_network("64:ff9b::/96"):
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         ip = inner or ip
-    if ip in _METADATA or ip.is_link_local or ip.is_multicast or ip.is_unspecified or ip.is_reserved:
+    if ip in _METADATA or ip in _AMAZON_INSTANCE:
         return True
-    # is_global leaves out loopback, RFC 1918, RFC 4193, RFC 6598 and documentation networks.
-    return not ip.is_global and not private_network
+    if ip.is_link_local or ip.is_multicast or ip.is_unspecified:
+        return True
+    if ip.is_reserved and not ip.is_loopback:  # ::1 lies in a reserved block
+        return True
+    # is_global leaves out loopback, RFC 1918, RFC 4193, RFC 6598 and documentation networks, and takes
+    # the site-local addresses of old (fec0::/10, RFC 3879) for global ones.
+    site_local = isinstance(ip, ipaddress.IPv6Address) and ip.is_site_local
+    return (site_local or not ip.is_global) and not private_network
 
 
 async def dial(

@@ -92,6 +92,10 @@ class Gateway:
         self.provider.drop_connections()
         time.sleep(0.02)
 
+    def apply(self, request: admin_pb2.ApplyResourcesRequest) -> None:
+        """Raises grpc.RpcError; nothing of a manifest's own checks comes before."""
+        self._admin.ApplyResources(request, metadata=self._credentials, timeout=RPC_TIMEOUT_SECONDS)
+
     # The ledgers.
 
     def attempts(self, count: int) -> list[Attempt]:
