@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Protocol
 from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from proxy.errors import CallError, body_too_large
-from proxy.http.body import BodyStream
+from proxy.http.body import MIN_PROGRESS_BYTES, BodyStream
 from proxy.http.request import Request
 from proxy.settings import MAX_BODY_BYTES, MAX_STREAMED_BODY_BYTES
 
@@ -61,7 +61,9 @@ class ClientConnection(asyncio.Protocol):
         "_drain_waiter",
         "_fields",
         "_head_bytes",
+        "_loose_bytes",
         "_parser",
+        "_progress_bytes",
         "_queue",
         "_reading_paused",
         "_request",
@@ -98,6 +100,9 @@ class ClientConnection(asyncio.Protocol):
         self._body_parts: list[bytes | bytearray] = []
         self._body_bytes = 0
         self._head_bytes = 0
+        # Read since the last byte of a body: chunk extensions and trailers, which the parser keeps or skips.
+        self._loose_bytes = 0
+        self._progress_bytes = 0
         self._reading_paused = False
         self.writing_paused = False
         # A request is being answered.
@@ -146,10 +151,11 @@ class ClientConnection(asyncio.Protocol):
             self._head_bytes = len(data) if head < 0 else head
         elif not self._request.method:
             self._head_bytes += len(data)
+        else:
+            self._head_bytes = self._loose_bytes
+            self._loose_bytes += len(data)
         if self._head_bytes > MAX_HEAD_BYTES:
-            self._refuse(
-                CallError(431, "headers_too_large", f"The head exceeds {MAX_HEAD_BYTES // 1024} KiB.")
-            )
+            self._refuse(CallError(431, "headers_too_large", f"The head exceeds {MAX_HEAD_BYTES} bytes."))
             return
         try:
             self._parser.feed_data(data)
@@ -198,7 +204,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._request = Request(self)
         self._url = b""
-        self._body_bytes = 0
+        self._body_bytes = self._loose_bytes = self._progress_bytes = 0
         self._fields.clear()
         self.since = self._server.now()
 
@@ -291,6 +297,7 @@ class ClientConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         self._body_bytes += len(data)
+        self._loose_bytes = 0
         stream = self._request.body_stream if self._request is not None else None
         if stream is not None:
             if self._body_bytes > MAX_STREAMED_BODY_BYTES:
@@ -306,7 +313,10 @@ class ClientConnection(asyncio.Protocol):
             front = parts[0] if isinstance(parts[0], bytearray) else bytearray(parts[0])
             front += b"".join(parts[1:])
             parts[:] = [front]
-        self.since = self._server.now()
+        self._progress_bytes += len(data)
+        if self._progress_bytes >= MIN_PROGRESS_BYTES:
+            self._progress_bytes = 0
+            self.since = self._server.now()
 
     def on_message_complete(self) -> None:
         request, self._request = self._request, None

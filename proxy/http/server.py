@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from proxy.errors import CallError
+from proxy.http.body import READ_SECONDS
 from proxy.http.connection import ClientConnection, Handler
 from proxy.http.request import Request
 from proxy.http.responses import Raw, error_response
@@ -20,8 +21,6 @@ from proxy.settings import Address
 
 # An idle client connection. Longer than the SDKs' pools keep theirs, so that they close first.
 KEEP_ALIVE_SECONDS = 75.0
-# A head that is not complete, or a body that makes no progress (slow loris).
-READ_SECONDS = 10.0
 # After an answer to a request whose body was not read: time for the client to read it before we
 # reset the connection by closing it with bytes unread.
 LINGER_SECONDS = 1.0
@@ -51,7 +50,11 @@ class Server:
 
     async def listen(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
         self._server = await self.loop.create_server(
-            lambda: ClientConnection(self), sock=sock, backlog=BACKLOG, ssl=tls
+            lambda: ClientConnection(self),
+            sock=sock,
+            backlog=BACKLOG,
+            ssl=tls,
+            ssl_handshake_timeout=READ_SECONDS if tls is not None else None,
         )
 
     def error_response(self, error: CallError, request: Request) -> Raw:
