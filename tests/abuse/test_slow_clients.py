@@ -15,7 +15,7 @@ from tests.abuse.slow import KINDS, attack, each_of_them
 from tests.abuse.target import VALID, proxy_pid
 from tests.integration.proxy.gateway import Gateway
 from tests.integration.proxy.raw_client import request_bytes
-from tests.integration.test_tls_and_addresses import make_certificate
+from tests.support.certificates import make_certificate
 from tests.support.child_process import ChildProcess
 from tests.support.load import Load
 from tests.support.processes import clean_environment
