@@ -89,7 +89,8 @@ def _folder(state: StateFolder) -> Iterator[Finding]:
         state.logs,
         state.kek,
         state.admin_token,
-        state.proxy_token,
+        state.proxy_certificate,
+        state.proxy_certificate.with_name("key.pem"),
         state.quickstart_key,
     ):
         try:

@@ -59,8 +59,9 @@ class StateFolder:
         return self.root / "admin-token"
 
     @property
-    def proxy_token(self) -> Path:
-        return self.root / "proxy-token"
+    def proxy_certificate(self) -> Path:
+        """Written by the proxy when it has joined: name, region, and a certificate with its port."""
+        return self.proxy / "identity" / "certificate.json"
 
     @property
     def quickstart_key(self) -> Path:

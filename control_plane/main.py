@@ -99,6 +99,8 @@ async def _serve(
                 await prepared
                 async with control_plane.running() as address:
                     document: dict[str, object] = {"grpc": str(address), "pid": os.getpid()}
+                    if settings.proxies is not None and control_plane.identities.port:
+                        document["proxies"] = f"{settings.proxies.host}:{control_plane.identities.port}"
                     if settings.ops is not None:
                         port = await ops.start(settings.ops)
                         document["ops"] = f"http://{settings.ops.host}:{port}"

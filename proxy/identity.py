@@ -32,6 +32,8 @@ MAX_BACKOFF_SECONDS = 5.0
 RPC_SECONDS = 10.0
 # Between looks at the clock; a suspended machine wakes up to an old certificate.
 LOOK_SECONDS = 60.0
+# Without a stream, on average between looks for another way to one.
+MEND_SECONDS = 4.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +129,25 @@ class Identity:
                 reason = error.details() if isinstance(error, grpc.aio.AioRpcError) else str(error)
                 self._log.event("certificate_not_renewed", reason=reason)
                 await asyncio.sleep(LOOK_SECONDS * (0.5 + 0.5 * self._random()))
+
+    async def mend_forever(self, channels: Channels, is_connected: Callable[[], bool]) -> None:
+        """While there is no stream: a listener may have moved, or another database not know this proxy.
+
+        Renewing says where it is now; a refusal leaves joining, if there is a token for it.
+        """
+        while True:
+            await asyncio.sleep(MEND_SECONDS * (0.5 + self._random()))
+            if is_connected():
+                continue
+            try:
+                await self._renew(channels)
+            except grpc.aio.AioRpcError as error:
+                if error.code() == grpc.StatusCode.UNAUTHENTICATED and self._token:
+                    self.current = None
+                    await self.obtain(channels)
+                    channels.renewed()
+            except (OSError, JoinRefused) as error:
+                self._log.event("identity_not_mended", reason=str(error))
 
     async def _join(self, channels: Channels) -> None:
         if not self._token:

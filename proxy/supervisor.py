@@ -130,6 +130,7 @@ class Supervisor:
             tasks.create_task(self._shipper.run())
             if identity is not None:
                 tasks.create_task(identity.renew_forever(self._channels))
+                tasks.create_task(identity.mend_forever(self._channels, lambda: self._config.connected))
 
     def _stop(self, task: asyncio.Task[Any] | None) -> None:
         if self._stopping.is_set():

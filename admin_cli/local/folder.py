@@ -14,7 +14,7 @@ import secrets
 import socket
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from admin_cli.address import Address
@@ -91,6 +91,20 @@ def kek_environment(state: StateFolder, environment: Mapping[str, str]) -> dict[
             )
         write_private(state.kek, base64.b64encode(secrets.token_bytes(32)).decode())
     return {"HEADGATE_KEK_FILE": str(state.kek)}
+
+
+def proxies_address(state: StateFolder) -> Address:
+    """Where a proxy that has joined expects the control plane; port 0: anywhere, and it will learn of it."""
+    joined = read_json(state.proxy_certificate) or {}
+    certificate = joined.get("certificate")
+    port = certificate.get("port") if isinstance(certificate, dict) else None
+    if isinstance(port, int) and 0 < port < 65536:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with suppress(OSError):
+                probe.bind(("127.0.0.1", port))
+                return Address("127.0.0.1", port)
+    return Address("127.0.0.1", 0)
 
 
 def check_addresses(addresses: Mapping[str, Address]) -> None:

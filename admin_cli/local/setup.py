@@ -6,8 +6,12 @@ by the next one.
 
 from __future__ import annotations
 
+import re
 import secrets
-from collections.abc import Mapping
+import socket
+import time
+from collections.abc import Container, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from admin_cli.address import Address
@@ -17,10 +21,13 @@ from admin_cli.client import APPLY_DEADLINE_SECONDS, AdminClient, Connection
 from admin_cli.errors import CliError, Conflict, NotFound, PermissionDenied, Refused
 from admin_cli.local.first_run import KEY_NAME, environment_keys, first_run
 from admin_cli.manifest import Manifest
-from admin_cli.state import StateFolder, read_secret, write_private
-from headgate.rules.credentials import Secret, public_part
+from admin_cli.state import StateFolder, read_json, read_secret, write_private
+from headgate.rules.credentials import Secret
 from headgate.rules.names import DEFAULT_TENANT
-from headgate.v1 import admin_pb2, resources_pb2
+from headgate.v1 import admin_pb2, identity_pb2, resources_pb2
+
+# A certificate that has ended for no longer than this can be renewed; the control plane allows a week.
+RENEWABLE_SECONDS = 6 * 86_400
 
 
 def admin_token(state: StateFolder, address: Address, environment: Mapping[str, str]) -> Secret:
@@ -46,28 +53,41 @@ def admin_token(state: StateFolder, address: Address, environment: Mapping[str, 
     return token
 
 
-def proxy_token(client: AdminClient, state: StateFolder) -> Secret:
-    """The token of the local proxy; a new one if this database does not know it (any more)."""
-    token = read_secret(state.proxy_token)
-    public_id = public_part(token.text) if token else None
+@dataclass(frozen=True, slots=True)
+class LocalProxy:
+    """What the local proxy is started with. `join_token` None: it has joined before, and is still known."""
+
+    name: str
+    join_token: Secret | None
+
+
+def local_proxy(client: AdminClient, state: StateFolder, region: str) -> LocalProxy:
+    """Its name, and a join token where it needs one: at the first start, and with another database."""
+    joined = read_json(state.proxy_certificate) or {}
     request, answer = admin_pb2.ListTokensRequest(), admin_pb2.ListTokensResponse
     try:
-        known = client.pages("ListTokens", request, answer, lambda page: page.tokens)
-        if token and any(t.public_id == public_id and not t.HasField("revoked_at") for t in known):
-            return token
+        tokens = client.pages("ListTokens", request, answer, lambda page: page.tokens)
+        taken = {token.name for token in tokens if not token.HasField("revoked_at")}
     except PermissionDenied as error:
         raise PermissionDenied(
             error.message, f"{state.admin_token} must hold an owner token of this database"
         ) from None
-    minted = client.call_repeatable(
-        "CreateToken",
-        admin_pb2.CreateTokenRequest(
-            name=f"up-proxy-{secrets.token_hex(4)}", role="proxy", request_id=new_request_id()
-        ),
-        admin_pb2.CreateTokenResponse,
-    ).minted
-    write_private(state.proxy_token, minted.secret + "\n")
-    return Secret(minted.secret)
+    name = str(joined.get("name", ""))
+    certificate = joined.get("certificate")
+    ends = certificate.get("expires_at", 0) if isinstance(certificate, dict) else 0
+    if name in taken and joined.get("region") == region and ends + RENEWABLE_SECONDS > time.time():
+        return LocalProxy(name, None)
+    name = _own_name(taken)
+    create = identity_pb2.CreateJoinTokenRequest(region=region, uses=1, request_id=new_request_id())
+    made = client.call_repeatable("CreateJoinToken", create, identity_pb2.CreateJoinTokenResponse)
+    return LocalProxy(name, Secret(made.minted.secret))
+
+
+def _own_name(taken: Container[str]) -> str:
+    """After this machine; another `up` on the same database may have that name already."""
+    host = re.sub(r"[^a-z0-9._-]", "-", socket.gethostname().lower()).strip("-._")[:40] or "up"
+    name = f"{host}-local"
+    return name if name not in taken else f"{name}-{secrets.token_hex(3)}"
 
 
 def is_first_run(client: AdminClient) -> tuple[bool, int]:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from admin_cli.address import Address, parse_address
 from admin_cli.errors import CliError
@@ -26,6 +26,9 @@ from admin_cli.progress import Working, working
 from admin_cli.render import say
 from admin_cli.state import StateFolder, write_private
 from headgate.rules.credentials import Secret
+
+if TYPE_CHECKING:
+    from admin_cli.local.setup import LocalProxy
 
 REGION = "local"
 # An embedded database that recovers from a crash on a slow disk.
@@ -105,6 +108,8 @@ class Listening:
     grpc: Address
     ops: Address
     control_plane_ops: Address
+    # Where the proxy comes once it has joined.
+    proxies: Address
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +139,10 @@ class Ready:
 class LocalSystem:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._listening = Listening(settings.http, settings.grpc, settings.ops, Address("127.0.0.1", 0))
+        free = Address("127.0.0.1", 0)
+        self._listening = Listening(
+            settings.http, settings.grpc, settings.ops, free, folder.proxies_address(settings.state)
+        )
         self._control_plane: Child | None = None
         self._proxy: Child | None = None
 
@@ -184,11 +192,18 @@ class LocalSystem:
             document.get("ops"), self._listening.control_plane_ops
         )
 
+        if "proxies" not in document:
+            raise CliError(
+                "the control plane is sealed, and can let no proxy join",
+                "its log says why; give it the KEK with which the stored secrets were sealed",
+            )
+        self._listening.proxies = parse_address(str(document["proxies"]), "proxies")
+
         address = self._listening.grpc.reachable
         token = setup.admin_token(state, address, settings.environment)
         with AdminClient(Connection(address, token), quiet=True) as client:
             work.now("starting the proxy")
-            self._proxy = self._proxy_child(setup.proxy_token(client, state))
+            self._proxy = self._proxy_child(setup.local_proxy(client, state, REGION))
             self._proxy.start()
             first, current = setup.is_first_run(client)
             revision, notes = setup.declare(client, manifest, settings.environment, first)
@@ -272,21 +287,25 @@ class LocalSystem:
         def arguments() -> list[str]:
             words = [*self._settings.programs.control_plane, "--grpc", str(self._listening.grpc)]
             words += ["--ops", str(self._listening.control_plane_ops), "--ready-file", str(ready_file)]
+            words += ["--proxies", str(self._listening.proxies)]
             if not environment.get("HEADGATE_DATABASE_URL"):
                 words += ["--embedded-postgres", str(state.postgres)]
             return words
 
         return Child("control plane", arguments, environment, state.logs / "control-plane.log", ready_file)
 
-    def _proxy_child(self, token: Secret) -> Child:
+    def _proxy_child(self, proxy: LocalProxy) -> Child:
         state = self._settings.state
         ready_file = state.run / "proxy.json"
         environment = self._environment(without=(*_NOT_INHERITED, *_ONLY_CONTROL_PLANE))
-        environment["HEADGATE_TOKEN"] = token.text
+        if proxy.join_token is not None:
+            environment["HEADGATE_JOIN_TOKEN"] = proxy.join_token.text
 
         def arguments() -> list[str]:
             words = [*self._settings.programs.proxy, "--control-plane", str(self._listening.grpc.reachable)]
             words += [
+                "--name",
+                proxy.name,
                 "--region",
                 REGION,
                 "--http",

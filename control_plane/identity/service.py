@@ -107,6 +107,9 @@ class Identities:
         self._revisions.lock(session)
         if not store.use(session, sha256, now):
             raise NotAuthenticated
+        row = token_store.by_digest(session, certificates.key_digest(key))
+        if row is not None:
+            return self._again(session, authority, key, row, (name, region), found)
         self._replace(session, name, region, now)
         row = TokenRow(
             public_id=mint(JOIN_PREFIX).public_id,
@@ -122,6 +125,26 @@ class Identities:
         )
         token_store.insert(session, row)
         self._record(session, row.created_by, name, "joined", {"region": region, "labels": found.labels})
+        token_store.notify_changed(session)
+        return self._issued(authority, key, row)
+
+    def _again(
+        self,
+        session: Session,
+        authority: Authority,
+        key: ec.EllipticCurvePublicKey,
+        row: TokenRow,
+        as_what: tuple[str, str],
+        token: JoinTokenRow,
+    ) -> Issued:
+        """With a key that it had before: after too long an absence. What was revoked stays so, whatever it shows."""
+        if row.revoked_at is not None or (row.name, row.region) != as_what:
+            raise NotAuthenticated
+        row.expires_at, row.labels = self.now() + PROXY_LIFE, token.labels
+        session.add(row)
+        session.flush()
+        after = {"region": row.region, "labels": row.labels}
+        self._record(session, f"join {token.public_id}", row.name, "joined", after)
         token_store.notify_changed(session)
         return self._issued(authority, key, row)
 

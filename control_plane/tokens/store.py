@@ -49,6 +49,11 @@ def joined(session: Session, sha256: bytes, ended_after: datetime) -> TokenRow |
     return session.exec(statement.with_for_update()).one_or_none()
 
 
+def by_digest(session: Session, sha256: bytes) -> TokenRow | None:
+    """Whatever became of it; for an update."""
+    return session.exec(select(TokenRow).where(TokenRow.sha256 == sha256).with_for_update()).one_or_none()
+
+
 def still_valid(session: Session, hashes: Collection[bytes], now: datetime) -> set[bytes]:
     return set(
         session.exec(select(TokenRow.sha256).where(col(TokenRow.sha256).in_(hashes), *_valid(now))).all()

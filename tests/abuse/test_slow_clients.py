@@ -32,7 +32,7 @@ def tls_url(gateway: Gateway, tmp_path: Path) -> Iterator[str]:
     """A second proxy, which speaks TLS alone."""
     certificate, key = make_certificate(tmp_path)
     ready = tmp_path / "ready.json"
-    token = (gateway.headgate.state / "proxy-token").read_text().strip()
+    token = gateway.headgate.proxy_token()
     command: list[str | Path] = [sys.executable, "-m", "proxy", "--region", "local", "--name", "tls"]
     command += ["--control-plane", gateway.headgate.grpc, "--http", "127.0.0.1:0", "--ops", "127.0.0.1:0"]
     command += ["--tls-cert", certificate, "--tls-key", key, "--state", tmp_path / "tls"]

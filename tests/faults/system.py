@@ -114,7 +114,7 @@ class System:
         return self.headgate.api_key
 
     def proxy_token(self) -> str:
-        return (self.headgate.state / "proxy-token").read_text().strip()
+        return self.headgate.proxy_token()
 
 
 class Home(Protocol):

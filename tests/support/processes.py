@@ -69,6 +69,7 @@ class Headgate:
         self.process = process
         self.state = state
         self._settings = settings
+        self._proxy_token = ""
         self._take(ready)
 
     def _take(self, ready: Mapping[str, Any]) -> None:
@@ -127,6 +128,12 @@ class Headgate:
             file.write(text)
             file.flush()
             return self.items("apply", "-f", file.name, *arguments)
+
+    def proxy_token(self) -> str:
+        """For proxies that are started beside its own one."""
+        if not self._proxy_token:
+            self._proxy_token = str(self.items("token", "create", "beside", "--role", "proxy")[0]["secret"])
+        return self._proxy_token
 
     def usage(self, *arguments: str) -> list[dict[str, Any]]:
         return self.items("usage", *arguments)

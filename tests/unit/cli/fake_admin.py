@@ -9,6 +9,7 @@ import argparse
 import json
 import os
 import signal
+import socket
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -17,10 +18,12 @@ from typing import Any
 
 import grpc
 
-from headgate.rules.credentials import KEY_PREFIX, TOKEN_PREFIX, mint, public_part
+from headgate.rules.credentials import JOIN_PREFIX, KEY_PREFIX, TOKEN_PREFIX, mint, public_part
 from headgate.v1 import (
     admin_pb2,
     admin_pb2_grpc,
+    identity_pb2,
+    identity_pb2_grpc,
     resources_pb2,
     routing_pb2,
     routing_pb2_grpc,
@@ -28,6 +31,10 @@ from headgate.v1 import (
 )
 
 KINDS = ("tenant", "provider", "model", "route", "key")
+
+
+# As `up` calls its proxy on a machine called so.
+LOCAL_PROXY = f"{socket.gethostname().lower()}-local"
 
 
 class FakeAdmin(admin_pb2_grpc.AdminServiceServicer):
@@ -263,6 +270,19 @@ def call_view(request_id: str) -> admin_pb2.CallView:
     )
 
 
+class FakeIdentity(identity_pb2_grpc.IdentityServiceServicer):
+    """Whoever is given a token has joined with it."""
+
+    def __init__(self, admin: FakeAdmin) -> None:
+        self._admin = admin
+
+    def CreateJoinToken(self, request: Any, context: Any) -> Any:
+        secret = mint(JOIN_PREFIX).secret.text
+        self._admin.tokens[LOCAL_PROXY] = (secret, "proxy")
+        minted = admin_pb2.MintedSecret(kind="join-token", name=public_part(secret), secret=secret)
+        return identity_pb2.CreateJoinTokenResponse(minted=minted)
+
+
 class FakeRouting(routing_pb2_grpc.RoutingServiceServicer):
     """Nothing was ever measured."""
 
@@ -273,6 +293,8 @@ class FakeRouting(routing_pb2_grpc.RoutingServiceServicer):
 def serve(admin: FakeAdmin, address: str) -> tuple[grpc.Server, int]:
     server = grpc.server(ThreadPoolExecutor(4), options=[("grpc.so_reuseport", 0)])
     admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)  # type: ignore[no-untyped-call]
+    identity = FakeIdentity(admin)
+    identity_pb2_grpc.add_IdentityServiceServicer_to_server(identity, server)  # type: ignore[no-untyped-call]
     routing_pb2_grpc.add_RoutingServiceServicer_to_server(FakeRouting(), server)  # type: ignore[no-untyped-call]
     port = server.add_insecure_port(address)
     server.start()
@@ -281,7 +303,7 @@ def serve(admin: FakeAdmin, address: str) -> tuple[grpc.Server, int]:
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    for option in ("--grpc", "--ops", "--ready-file", "--embedded-postgres"):
+    for option in ("--grpc", "--ops", "--proxies", "--ready-file", "--embedded-postgres"):
         parser.add_argument(option)
     arguments = parser.parse_args()
     folder = Path(arguments.embedded_postgres)
@@ -301,7 +323,12 @@ def main() -> None:
     _, port = serve(admin, arguments.grpc)
     stopping = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stopping.set())
-    ready = {"grpc": f"127.0.0.1:{port}", "ops": "http://127.0.0.1:65001", "pid": os.getpid()}
+    ready = {
+        "grpc": f"127.0.0.1:{port}",
+        "ops": "http://127.0.0.1:65001",
+        "proxies": arguments.proxies,
+        "pid": os.getpid(),
+    }
     temporary = Path(arguments.ready_file + ".new")
     temporary.write_text(json.dumps(ready))
     temporary.rename(arguments.ready_file)

@@ -25,7 +25,16 @@ class Handler(BaseHTTPRequestHandler):
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    for option in ("--control-plane", "--region", "--http", "--ops", "--state", "--workers", "--ready-file"):
+    for option in (
+        "--control-plane",
+        "--name",
+        "--region",
+        "--http",
+        "--ops",
+        "--state",
+        "--workers",
+        "--ready-file",
+    ):
         parser.add_argument(option, required=True)
     arguments = parser.parse_args()
     root = Path(arguments.state).parent
@@ -33,8 +42,15 @@ def main() -> None:
     (root / "proxy-environment").write_text(" ".join(sorted(names)))
     with (root / "proxy-starts").open("a") as starts:
         starts.write(f"{os.getpid()} {arguments.http} {arguments.ops}\n")
-    if not os.environ["HEADGATE_TOKEN"].startswith("hgt-"):
-        sys.exit("no token")
+    identity = Path(arguments.state) / "identity"
+    if not (identity / "certificate.json").exists():
+        if not os.environ.get("HEADGATE_JOIN_TOKEN", "").startswith("hgj-"):
+            sys.exit("no token")
+        identity.mkdir(mode=0o700)
+        certificate = {"expires_at": time.time() + 86_400, "port": 65_001}
+        document = {"name": arguments.name, "region": arguments.region, "certificate": certificate}
+        (identity / "certificate.json").touch(0o600)
+        (identity / "certificate.json").write_text(json.dumps(document))
     host, _, port = arguments.http.rpartition(":")
     server = ThreadingHTTPServer((host, int(port)), Handler)
     if os.environ.get("FAKE_PROXY_DIES"):

@@ -106,7 +106,7 @@ def test_everything_in_the_state_folder_is_private(start: Start, state: Path) ->
     ready(state)
     ours = [state, state / "run", state / "logs", state / "proxy"]
     assert {stat.S_IMODE(path.stat().st_mode) for path in ours} == {0o700}
-    files = ["kek", "admin-token", "proxy-token", "quickstart-key", "run/up.json", "logs/proxy.log"]
+    files = ["kek", "admin-token", "quickstart-key", "run/up.json", "logs/proxy.log"]
     assert {stat.S_IMODE((state / name).stat().st_mode) for name in files} == {0o600}
     assert len(base64.b64decode((state / "kek").read_text(), validate=True)) == 32
     assert stop(process)[0] == 0
@@ -117,7 +117,7 @@ def test_the_proxy_is_given_no_credential_but_its_own(start: Start, state: Path)
         HEADGATE_KEK_FILE="/nowhere", GROQ_API_KEY="", HEADGATE_CA_FILE="/nowhere", HEADGATE_TOKEN="x"
     )
     ready(state)
-    assert (state / "proxy-environment").read_text() == "HEADGATE_TOKEN"
+    assert (state / "proxy-environment").read_text() == "HEADGATE_JOIN_TOKEN"
     assert not (state / "kek").exists()
     stop(process)
 
@@ -127,13 +127,14 @@ def test_a_later_start_keeps_tokens_and_key(start: Start, state: Path) -> None:
     before = ready(state)
     time.sleep(0.2)  # the fake database writes its tokens
     stop(first)
-    secrets = {
-        name: (state / name).read_text() for name in ("admin-token", "proxy-token", "quickstart-key", "kek")
-    }
+    names = ("admin-token", "quickstart-key", "kek", "proxy/identity/certificate.json")
+    secrets = {name: (state / name).read_text() for name in names}
+    assert (state / "proxy-environment").read_text() == "HEADGATE_JOIN_TOKEN"
     second = start()
     after = ready(state)
     assert (before["admin_token"], before["api_key"]) == (after["admin_token"], after["api_key"])
     assert {name: (state / name).read_text() for name in secrets} == secrets
+    assert (state / "proxy-environment").read_text() == "", "it has joined"
     assert (state / "logs" / "proxy.log.1").exists()
     stop(second)
 
