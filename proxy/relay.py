@@ -82,6 +82,7 @@ async def relay_stream(call: Call, attempt: Attempt, settlement: Settlement, aft
         if stream.done:
             exchange.on_done()
     await pump(exchange, delivered or client, client)
+    exchange.on_done = None  # it holds the call, which holds the exchange
     attempt.failure = exchange.failure
     if delivered is not None and attempt.failure is not None:
         attempt = await resumed(call, attempt, client, delivered, settlement, after_cut)

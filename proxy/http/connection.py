@@ -17,6 +17,7 @@ from httptools import HttpParserError, HttpParserUpgrade, HttpRequestParser
 
 from proxy.errors import CallError, body_too_large
 from proxy.http.body import MIN_PROGRESS_BYTES, BodyStream
+from proxy.http.refused import Refused, refusal_of
 from proxy.http.request import Request
 from proxy.settings import MAX_BODY_BYTES, MAX_STREAMED_BODY_BYTES
 
@@ -28,6 +29,8 @@ MAX_HEAD_BYTES = 32 * 2**10
 MAX_HEADERS = 100
 # Pieces of a body before they are put together: chunks of two bytes each would hold 28 times their size (A2).
 MAX_BODY_PARTS = 1024
+# So many bytes in pieces are put together too: they lie on the heap, which does not give them back.
+MAX_BODY_PARTS_BYTES = 1 * 2**20
 # Requests that wait on one connection while it answers another; then nothing more is read from it.
 MAX_PIPELINED = 8
 # Bodies above this are not taken from strangers: the credential is checked before they are read.
@@ -43,14 +46,6 @@ class Response(Protocol):
 
 
 Handler = Callable[[Request], Awaitable[Response]]
-
-
-class _Refused(Exception):
-    """Raised inside a parser callback; carries the answer."""
-
-    def __init__(self, error: CallError) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 class ClientConnection(asyncio.Protocol):
@@ -142,6 +137,11 @@ class ClientConnection(asyncio.Protocol):
             waiter.set_exception(ConnectionResetError("the client left"))
         if self._task is not None:
             self._task.cancel()
+        # The collector of cycles hardly ever runs (proxy/main.py): whatever holds this connection and is held
+        # by it (a task by its cancellation's traceback) would stay, with a body of up to 32 MiB.
+        self._task = self._waiter = self._request = self._resumed = None
+        self._queue.clear()
+        del self._parser
 
     def data_received(self, data: bytes) -> None:
         if self.closing:
@@ -166,14 +166,8 @@ class ClientConnection(asyncio.Protocol):
             rest = data[int(upgrade.args[0]) :] if upgrade.args else b""
             if rest:
                 self.data_received(rest)
-        except (HttpParserError, _Refused) as error:
-            cause = error if isinstance(error, _Refused) else error.__context__
-            refusal = (
-                cause.error
-                if isinstance(cause, _Refused)
-                else CallError(400, "invalid_request_error", "The request is not valid HTTP/1.1.")
-            )
-            self._refuse(refusal)
+        except (HttpParserError, Refused) as error:
+            self._refuse(refusal_of(error))
 
     def eof_received(self) -> bool:
         # A client that has sent all it wants may still be waiting for its answer (RFC 9112, 9.6) …
@@ -233,18 +227,18 @@ class ClientConnection(asyncio.Protocol):
             if name[:11] == b"x-headgate-":
                 request.has_options = True
         if len(headers) > MAX_HEADERS:
-            raise _Refused(CallError(431, "headers_too_large", f"More than {MAX_HEADERS} headers."))
+            raise Refused(CallError(431, "headers_too_large", f"More than {MAX_HEADERS} headers."))
         if version != "1.1" and not request.http_1_0:
-            raise _Refused(CallError(400, "invalid_request_error", "Only HTTP/1.1 and 1.0 are spoken here."))
+            raise Refused(CallError(400, "invalid_request_error", "Only HTTP/1.1 and 1.0 are spoken here."))
         if b"host" not in headers and not request.http_1_0:
-            raise _Refused(CallError(400, "invalid_request_error", "The header 'host' is missing."))
+            raise Refused(CallError(400, "invalid_request_error", "The header 'host' is missing."))
         length = headers.get(b"content-length")
         size = int(length) if length is not None else 0
         if self._server.streams(request):
             self._begin_streamed(request, size)
             return
         if size > MAX_BODY_BYTES:
-            raise _Refused(body_too_large(MAX_BODY_BYTES))
+            raise Refused(body_too_large(MAX_BODY_BYTES))
         if size > EARLY_CHECK_BYTES or b"transfer-encoding" in headers or b"expect" in headers:
             self._before_body(request)
         if parser.should_upgrade() and (size or b"transfer-encoding" in headers):
@@ -253,7 +247,7 @@ class ClientConnection(asyncio.Protocol):
     def _begin_streamed(self, request: Request, size: int) -> None:
         """The handler gets the request now and its body as it comes."""
         if size > MAX_STREAMED_BODY_BYTES:
-            raise _Refused(body_too_large(MAX_STREAMED_BODY_BYTES))
+            raise Refused(body_too_large(MAX_STREAMED_BODY_BYTES))
         expect = request.headers.get(b"expect", b"").lower() == b"100-continue"
         request.body_stream = BodyStream(self, expects_continue=expect)
         self._enqueue(request)
@@ -288,7 +282,7 @@ class ClientConnection(asyncio.Protocol):
         refusal = self._server.check_early(request)
         if refusal is not None:
             refusal.close = True
-            raise _Refused(refusal)
+            raise Refused(refusal)
         expect = request.headers.get(b"expect")
         # Not into the midst of another answer; a client that is told nothing sends the body all the same.
         alone = not self.busy and not self._queue
@@ -306,10 +300,10 @@ class ClientConnection(asyncio.Protocol):
             stream.feed(data)
             return
         if self._body_bytes > MAX_BODY_BYTES:
-            raise _Refused(body_too_large(MAX_BODY_BYTES))
+            raise Refused(body_too_large(MAX_BODY_BYTES))
         parts = self._body_parts
         parts.append(data)
-        if len(parts) > MAX_BODY_PARTS:
+        if len(parts) > MAX_BODY_PARTS or self._body_bytes - len(parts[0]) > MAX_BODY_PARTS_BYTES:
             front = parts[0] if isinstance(parts[0], bytearray) else bytearray(parts[0])
             front += b"".join(parts[1:])
             parts[:] = [front]
@@ -371,6 +365,7 @@ class ClientConnection(asyncio.Protocol):
             if not response.keep_alive or self.closing or unread:
                 self.close()
                 return
+            del request, response  # an idle connection holds no body
             if self._reading_paused and len(queue) <= MAX_PIPELINED // 2:
                 self._reading_paused = False
                 self.transport.resume_reading()

@@ -162,6 +162,7 @@ class Connection(asyncio.Protocol):
         self.transport = None
         self.resume_writing()
         self.pool.forget(self)
+        del self._parser  # which holds this connection: see ClientConnection
         receiver = self.receiver
         if receiver is None:
             return

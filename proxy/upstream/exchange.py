@@ -229,6 +229,7 @@ class Exchange:
     def abort(self) -> None:
         """The client left, or somebody else won: closes the socket now."""
         link, self.link = self.link, None
+        self.on_done = None
         if link is not None:
             link.abort()
 
