@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.integration.proxy.gateway import Gateway
 from tests.integration.proxy.gateway_manifest import sha256
+from tests.integration.proxy.raw_client import Answer
 from tests.integration.proxy.translating_manifest import manifest as translating_manifest
 
 # Secrets that the tests choose; the control plane stores the hash alone.
@@ -81,3 +82,16 @@ def memory_mib(pid: int, what: str = "VmHWM") -> float:
 def forget_peak(pid: int) -> None:
     # https://www.kernel.org/doc/html/latest/filesystems/proc.html#proc-pid-clear-refs
     Path(f"/proc/{pid}/clear_refs").write_text("5")
+
+
+def error_of(answer: Answer, path: str) -> dict[str, Any]:
+    """The error object in the dialect of the path; fails if it is in any other."""
+    if not path.startswith("/v1/messages"):
+        return answer.error()
+    document = answer.document()
+    assert document["type"] == "error"
+    assert answer.header("content-type") == "application/json"
+    error: dict[str, Any] = document["error"]
+    assert error["type"]
+    assert error["message"]
+    return error

@@ -34,9 +34,10 @@ def body_for(request: Asked, target: Target) -> bytes:
     body = request.body
     span = request.model_span
     if span is not None and not renames and not drop_options and not (add_usage and options_given):
+        changes: list[Splice] = [insertion(body, _INCLUDE_USAGE)] if add_usage else []
         if not same_model:
-            body = body[: span[0]] + target.upstream_json + body[span[1] :]
-        return spliced(body, [insertion(body, _INCLUDE_USAGE)]) if add_usage else body
+            changes.append((*span, target.upstream_json))
+        return spliced(body, changes)
     return _rewritten(
         request, target, add_usage=add_usage, drop_options=drop_options, renames=list(renames or ())
     )
