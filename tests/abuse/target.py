@@ -52,6 +52,10 @@ def ways_in() -> list[tuple[str, dict[str, Any]]]:
 
 def manifest(base_url: str) -> dict[str, Any]:
     document = translating_manifest(base_url)
+    document["models"] += [
+        {"name": name, "provider": "at-gpt-plain", "upstream_model": f"{name}-upstream"}
+        for name in ("alpha", "beta")
+    ]
     document["keys"] = [
         {"name": "valid", "sha256": sha256(VALID), "allow": ["*"]},
         {"name": "revoked", "sha256": sha256(REVOKED), "allow": ["*"]},
