@@ -35,6 +35,8 @@ class Sent:
     form: str
     number: int
     answers: list[Answer]
+    # More was sent to a connection that had been closed, which may have cost the client its answer.
+    reset: bool = False
 
     @property
     def good(self) -> list[Answer]:
@@ -57,20 +59,25 @@ def test_there_are_enough_forms() -> None:
 def attack(gateway: Gateway, form: str, number: int, pieces: int) -> Sent:
     data = marked(FORMS[form].replace(b"KEY", VALID.encode()), number)
     cuts = sorted(random.Random(number).sample(range(1, len(data)), pieces - 1))
-    answers = []
+    answers: list[Answer] = []
+    reset = False
     with gateway.connect() as client:
         try:
             for begin, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
                 client.send(data[begin:end])
                 time.sleep(0.002 if pieces > 1 else 0)
+        except (BrokenPipeError, ConnectionResetError):
+            reset = True
+        try:
             while True:
                 answers.append(client.answer())
                 client.socket.settimeout(SILENCE_SECONDS)
         except Closed as closed:
             assert not closed.data, form
-        except (TimeoutError, BrokenPipeError, ConnectionResetError):
+            reset = reset or not answers
+        except TimeoutError:
             pass
-    return Sent(form, number, answers)
+    return Sent(form, number, answers, reset)
 
 
 def bystander(gateway: Gateway, number: int) -> Sent:
@@ -98,7 +105,8 @@ def test_one_client_request_is_one_upstream_request_and_no_answer_goes_astray(ga
     for one in sent:
         outer, inner = (b"%06d-%b" % (one.number, place) for place in (b"outer", b"inner"))
         own = served[outer] + served[inner]
-        assert own == len(one.good), (one.form, own, [answer.status for answer in one.answers])
+        said = (one.form, own, [answer.status for answer in one.answers])
+        assert len(one.good) <= own <= len(one.good) + one.reset, said
         if one.form == "bystander":
             assert served[outer] == 5
         elif one.form in PLAIN:
@@ -112,4 +120,4 @@ def test_one_client_request_is_one_upstream_request_and_no_answer_goes_astray(ga
             number = int(answer.document()["id"].removeprefix("chatcmpl-fake"))
             assert b"%06d-" % one.number in attempts[number].body, one.form
     print(f"{len(sent)} clients, {len(attempts)} attempts, {len(FORMS)} forms × {ROUNDS}")
-    assert len(attempts) == sum(len(one.good) for one in sent)
+    assert len(attempts) - sum(len(one.good) for one in sent) <= sum(one.reset for one in sent)
