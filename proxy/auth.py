@@ -55,7 +55,8 @@ class Authenticator:
             and not key.disabled
             and key.tenant not in snapshot.disabled_tenants
         ):
-            if snapshot.max_staleness and self._staleness() > snapshot.max_staleness.get(key.tenant, math.inf):
+            bounds = snapshot.max_staleness
+            if bounds and self._staleness() > bounds.get(key.tenant, math.inf):
                 raise config_is_stale(key.tenant)
             return key
         misses = self._misses.get(request.connection.remote, 0) + 1

@@ -137,7 +137,7 @@ class Identities:
         as_what: tuple[str, str],
         token: JoinTokenRow,
     ) -> Issued:
-        """With a key that it had before: after too long an absence. What was revoked stays so, whatever it shows."""
+        """With a key that it had before, after too long an absence. What was revoked stays so."""
         if row.revoked_at is not None or (row.name, row.region) != as_what:
             raise NotAuthenticated
         row.expires_at, row.labels = self.now() + PROXY_LIFE, token.labels
