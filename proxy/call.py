@@ -31,6 +31,7 @@ from proxy.ids import Ids
 from proxy.logs import Log
 from proxy.metrics import Metrics
 from proxy.overheard import Overheard
+from proxy.read_on import ReadOn
 from proxy.relay import left_out_text, relay_stream, whole_answer
 from proxy.settle import Settlement
 
@@ -44,7 +45,7 @@ SERVER_ERROR = 500
 RETRY_AFTER_SECONDS = 2
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """Everything known about one call while it lasts."""
 
@@ -120,8 +121,10 @@ class Calls:
         estimates: Estimates,
         region: str,
         background: Background,
+        read_on: ReadOn,
     ) -> None:
         self._background = background
+        self._read_on = read_on
         self._region = region
         self._estimates = estimates
         self._snapshot = snapshot
@@ -190,9 +193,7 @@ class Calls:
         except BaseException as error:
             # The client left, or we have a bug: whatever it is, the attempt is accounted for.
             if call is not None:
-                self._settlement.abandon(call)
-                for attempt in call.attempts[-1:]:
-                    self._attempts.ended(attempt)
+                self._read_on.left(call)
             if not isinstance(error, Exception) or isinstance(error, ConnectionError):
                 raise
             self._log.event("internal_error", request_id=request_id.hex(), error=type(error).__name__)

@@ -22,6 +22,8 @@ from proxy.settings import Settings, parse_address
 _M_MMAP_THRESHOLD = -3
 MAPPED_FROM_BYTES = 1 * 2**20
 
+MAX_READ_ON_SECONDS = 60.0
+
 
 def main() -> None:
     try:
@@ -106,10 +108,18 @@ def read_settings(arguments: list[str]) -> Settings:
         ca_file=ca_file,
         secrets_dir=given.secrets_dir,
         drain_seconds=parse_duration_ns(given.drain) / 1e9,
+        read_on_seconds=_read_on(given.read_on),
         ready_file=given.ready_file,
         log_calls=not given.no_call_log,
         spool_bytes=parse_size_bytes(given.spool_size),
     )
+
+
+def _read_on(text: str) -> float:
+    seconds = 0.0 if text in ("0", "0s") else parse_duration_ns(text) / 1e9
+    if seconds > MAX_READ_ON_SECONDS:
+        raise ValueError(f"--read-on takes at most {MAX_READ_ON_SECONDS:g} s: all of it is paid for")
+    return seconds
 
 
 def _join_token(path: Path | None) -> str:
@@ -146,6 +156,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--join-token-file", type=Path, metavar="FILE", help="for the first contact (HEADGATE_JOIN_TOKEN)")
     add("--drain", default="30s", metavar="TIME", help="how long calls may finish on SIGTERM (%(default)s)")
+    add(
+        "--read-on",
+        default="500ms",
+        metavar="TIME",
+        help="how long a stream's provider is listened to after its client left, for its own count of the "
+        "tokens; 0s: not at all, and they are estimated (%(default)s)",
+    )
     add("--spool-size", default="256MiB", metavar="SIZE", help="bound of each worker's spool (%(default)s)")
     add("--ready-file", type=Path, metavar="FILE", help="written once a call would be answered")
     add("--no-call-log", action="store_true", help="no log line per call")

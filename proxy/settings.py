@@ -59,6 +59,8 @@ class Settings:
     # Where files that a config names are read.
     secrets_dir: Path | None = None
     drain_seconds: float = 30.0
+    # After its client left, a stream's provider is listened to for so long.
+    read_on_seconds: float = 0.5
     ready_file: Path | None = None
     log_calls: bool = True
     spool_bytes: int = 256 * 2**20
@@ -76,6 +78,7 @@ def to_json(settings: Settings, *, http: str) -> dict[str, Any]:
         "tls_key": str(settings.tls_key) if settings.tls_key else None,
         "secrets_dir": str(settings.secrets_dir) if settings.secrets_dir else None,
         "drain_seconds": settings.drain_seconds,
+        "read_on_seconds": settings.read_on_seconds,
         "log_calls": settings.log_calls,
         "spool_bytes": settings.spool_bytes,
     }
@@ -96,6 +99,7 @@ def from_json(document: dict[str, Any]) -> Settings:
         tls_key=Path(document["tls_key"]) if document["tls_key"] else None,
         secrets_dir=Path(document["secrets_dir"]) if document["secrets_dir"] else None,
         drain_seconds=document["drain_seconds"],
+        read_on_seconds=document["read_on_seconds"],
         log_calls=document["log_calls"],
         spool_bytes=document["spool_bytes"],
     )

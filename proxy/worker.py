@@ -31,6 +31,7 @@ from proxy.logs import Log
 from proxy.metrics import Metrics
 from proxy.passthrough import PassthroughCalls
 from proxy.policy.health import Health
+from proxy.read_on import ReadOn
 from proxy.receipts import Receipts
 from proxy.settings import Settings
 from proxy.settle import Settlement
@@ -118,6 +119,7 @@ class Worker:
             return Judging(aside=aside, recorder=recorder, metrics=self.metrics, hooks=hooks, ids=ids)
 
         self._background = Background(make_judging, self.metrics, log)
+        self._read_on = ReadOn(settings.read_on_seconds, settlement.abandon, attempts.ended)
         calls = Calls(
             snapshot=holder.current,
             authenticator=Authenticator(staleness=lambda: holder.staleness_seconds),
@@ -130,6 +132,7 @@ class Worker:
             estimates=estimates,
             region=settings.region,
             background=self._background,
+            read_on=self._read_on,
         )
         passthrough = PassthroughCalls(
             authenticate=calls.authenticate,
@@ -230,6 +233,7 @@ class Worker:
         while self.metrics.inflight and time.monotonic() < end:
             await asyncio.sleep(0.05)
         finished = not self.metrics.inflight
+        self._read_on.end_all()
         await self._background.drain(max(0.0, min(BACKGROUND_SECONDS, end - time.monotonic())))
         self._server.abort()
         return finished

@@ -49,6 +49,20 @@ def test_a_stream_that_the_sdk_closes_early_is_stopped_and_recorded(
     check_abandoned(gateway, time.monotonic(), client_saw=6)
 
 
+def test_a_stream_that_was_about_to_end_is_recorded_to_the_token(
+    gateway: Gateway, client: openai.OpenAI
+) -> None:
+    gateway.provider.script("alpha-upstream", Behaviour(text="word " * 12, tokens_per_second=50))
+    with client.chat.completions.create(model="chat", messages=MESSAGES, stream=True) as stream:
+        next(iter(stream))
+    [attempt] = gateway.attempts(1)
+    assert attempt.complete, "its provider was listened to for a moment more"
+    row = gateway.row_of(attempt)
+    assert (outcome(row), reason(row), row.estimated) == ("cancelled", "client_left", False)
+    assert row.output_tokens == attempt.served.completion_tokens
+    assert row.input_tokens == attempt.served.prompt_tokens
+
+
 def test_leaving_the_with_block_of_a_stream_stops_it(gateway: Gateway, client: openai.OpenAI) -> None:
     gateway.provider.script("alpha-upstream", LONG)
     with client.chat.completions.create(model="chat", messages=MESSAGES, stream=True) as stream:
