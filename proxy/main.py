@@ -109,10 +109,17 @@ def read_settings(arguments: list[str]) -> Settings:
         secrets_dir=given.secrets_dir,
         drain_seconds=parse_duration_ns(given.drain) / 1e9,
         read_on_seconds=_read_on(given.read_on),
+        connections_per_address=_connections(given.connections_per_address),
         ready_file=given.ready_file,
         log_calls=not given.no_call_log,
         spool_bytes=parse_size_bytes(given.spool_size),
     )
+
+
+def _connections(number: int) -> int:
+    if number < 0:
+        raise ValueError("--connections-per-address takes a number from 1, or 0 for the default")
+    return number
 
 
 def _read_on(text: str) -> float:
@@ -162,6 +169,13 @@ def _parser() -> argparse.ArgumentParser:
         metavar="TIME",
         help="how long a stream's provider is listened to after its client left, for its own count of the "
         "tokens; 0s: not at all, and they are estimated (%(default)s)",
+    )
+    add(
+        "--connections-per-address",
+        type=int,
+        default=0,
+        metavar="N",
+        help="that one client address may hold of a worker (default: half of its descriptors)",
     )
     add("--spool-size", default="256MiB", metavar="SIZE", help="bound of each worker's spool (%(default)s)")
     add("--ready-file", type=Path, metavar="FILE", help="written once a call would be answered")

@@ -61,6 +61,8 @@ class Settings:
     drain_seconds: float = 30.0
     # After its client left, a stream's provider is listened to for so long.
     read_on_seconds: float = 0.5
+    # Of one client address at a time, in each worker; 0: half of what the process may have open.
+    connections_per_address: int = 0
     ready_file: Path | None = None
     log_calls: bool = True
     spool_bytes: int = 256 * 2**20
@@ -79,6 +81,7 @@ def to_json(settings: Settings, *, http: str) -> dict[str, Any]:
         "secrets_dir": str(settings.secrets_dir) if settings.secrets_dir else None,
         "drain_seconds": settings.drain_seconds,
         "read_on_seconds": settings.read_on_seconds,
+        "connections_per_address": settings.connections_per_address,
         "log_calls": settings.log_calls,
         "spool_bytes": settings.spool_bytes,
     }
@@ -100,6 +103,7 @@ def from_json(document: dict[str, Any]) -> Settings:
         secrets_dir=Path(document["secrets_dir"]) if document["secrets_dir"] else None,
         drain_seconds=document["drain_seconds"],
         read_on_seconds=document["read_on_seconds"],
+        connections_per_address=document["connections_per_address"],
         log_calls=document["log_calls"],
         spool_bytes=document["spool_bytes"],
     )

@@ -142,7 +142,13 @@ class Worker:
         )
         feedback = Feedback(calls.authenticate, recorder, ids)
         self._routes = Routes(calls, passthrough, feedback, self._find_receipt, ids)
-        self._server = Server(self._routes.handle, self._routes.check_early, self._routes.streams)
+        self._server = Server(
+            self._routes.handle,
+            self._routes.check_early,
+            self._routes.streams,
+            max_per_address=settings.connections_per_address,
+            refused=self.metrics.refuse,
+        )
         self._listening = False
         self._tls: ssl.SSLContext | None = None
         holder.listeners.append(self._new_snapshot)

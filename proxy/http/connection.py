@@ -125,13 +125,15 @@ class ClientConnection(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
         server = self._server
         self.since = server.now()
-        server.connections.add(self)
+        if not server.admit(self):
+            self.abort()
+            return
         self._task = server.loop.create_task(self._serve())
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport = None
         self.closing = True
-        self._server.connections.discard(self)
+        self._server.forget(self)
         waiter, self._drain_waiter = self._drain_waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_exception(ConnectionResetError("the client left"))

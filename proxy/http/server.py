@@ -6,6 +6,7 @@ Serves the calls and, on an address of its own, the ops pages.
 from __future__ import annotations
 
 import asyncio
+import resource
 import socket
 import ssl
 import time
@@ -32,20 +33,27 @@ EarlyCheck = Callable[[Request], CallError | None]
 
 class Server:
     """`check_early` decides, from the head alone, whether a large body is worth reading; `streams` whether
-    the handler takes it as it comes in."""
+    the handler takes it as it comes in. `max_per_address`: connections of one client address at a time;
+    `refused` hears why one was not taken."""
 
     def __init__(
         self,
         handler: Handler,
         check_early: EarlyCheck = lambda request: None,
         streams: Callable[[Request], bool] = lambda request: False,
+        max_per_address: int = 0,
+        refused: Callable[[str], None] = lambda code: None,
     ) -> None:
         self.handler = handler
         self.check_early = check_early
         self.streams = streams
         self.loop = asyncio.get_running_loop()
         self.now = time.monotonic
-        self.connections: set[ClientConnection] = set()
+        # Each with its client's address.
+        self.connections: dict[ClientConnection, str] = {}
+        self._per_address: dict[str, int] = {}
+        self._max_per_address = max_per_address or default_per_address()
+        self._refused = refused
         self._server: asyncio.AbstractServer | None = None
 
     async def listen(self, sock: socket.socket, tls: ssl.SSLContext | None = None) -> None:
@@ -56,6 +64,26 @@ class Server:
             ssl=tls,
             ssl_handshake_timeout=READ_SECONDS if tls is not None else None,
         )
+
+    def admit(self, connection: ClientConnection) -> bool:
+        """Whether a new connection stays; one address cannot take all descriptors from the others."""
+        address = connection.remote
+        count = self._per_address.get(address, 0)
+        if count >= self._max_per_address:
+            self._refused("too_many_connections")
+            return False
+        self._per_address[address] = count + 1
+        self.connections[connection] = address
+        return True
+
+    def forget(self, connection: ClientConnection) -> None:
+        address = self.connections.pop(connection, None)
+        if address is not None:
+            left = self._per_address[address] - 1
+            if left:
+                self._per_address[address] = left
+            else:
+                del self._per_address[address]
 
     def error_response(self, error: CallError, request: Request) -> Raw:
         error.close = True
@@ -89,6 +117,12 @@ class Server:
     def abort(self) -> None:
         for connection in [*self.connections]:
             connection.abort()
+
+
+def default_per_address() -> int:
+    """Half of the descriptors that this process may have: a load balancer is one address, too."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(64, soft // 2) if soft != resource.RLIM_INFINITY else 2**31
 
 
 def open_socket(address: Address, *, shared: bool) -> socket.socket:
