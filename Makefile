@@ -19,7 +19,7 @@ PROTOS := $(wildcard proto/headgate/v1/*.proto)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup up demo test lint bench bench-judging bench-routing simulate simulate-experiments proto lock docs clean \
+.PHONY: help setup up demo test lint bench bench-fleet bench-judging bench-routing simulate simulate-experiments proto lock docs clean \
         test-unit test-contract test-integration test-faults test-abuse test-programs test-demo
 
 help: ## List the targets
@@ -80,6 +80,9 @@ bench: $(STAMP) ## Measure against nginx, Envoy and LiteLLM (ARGS=--quick: 40 s;
 
 bench-routing: $(STAMP) ## Measure what routing promises (ARGS=--quick: shorter outages; ARGS=--write: into docs)
 	$(BIN)/python -m tests.perf.routing $(ARGS)
+
+bench-fleet: $(STAMP) ## Measure how a change reaches up to 1,000 proxies (ARGS=--quick: 100; ARGS=--write: into docs)
+	$(BIN)/python -m tests.perf.fleet $(ARGS)
 
 bench-judging: $(STAMP) ## Measure what judging costs calls (ARGS=--quick: four minutes; ARGS=--write: into docs)
 	$(BIN)/python -m tests.perf.judging $(ARGS)
