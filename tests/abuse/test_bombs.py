@@ -142,6 +142,7 @@ def test_what_stands_between_the_bytes_of_a_body_is_bounded_like_a_head(watched:
         client.send(request_bytes(first, VALID, CHAT, headers=CHUNKED))
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             client.send(piece * 16)
+        client.socket.settimeout(5.0)  # sooner than a slow client would be cut off
         with contextlib.suppress(Closed):
             assert client.answer().status in (400, 431)
     assert watched.gateway.provider.attempts() == []
@@ -224,6 +225,11 @@ def answered(client: RawClient) -> None:
     assert client.answer().status == 200
 
 
+def answered_with_a_stream(client: RawClient) -> None:
+    client.send(request_bytes(largest(stream=True), VALID, CHAT))
+    assert client.answer().events()[-1] == "[DONE]"
+
+
 def left_in_the_body(client: RawClient) -> None:
     client.send(request_bytes(largest(), VALID, CHAT)[:-1])
 
@@ -250,7 +256,10 @@ def refused_in_the_body(client: RawClient) -> None:
 
 @pytest.mark.parametrize(
     "ends",
-    [answered, left_in_the_body, left_before_the_answer, left_in_the_answer, refused, refused_in_the_body],
+    [
+        *(answered, answered_with_a_stream, refused, refused_in_the_body),
+        *(left_in_the_body, left_before_the_answer, left_in_the_answer),
+    ],
 )
 def test_what_the_largest_body_took_is_given_back_however_it_ends(
     watched: Watched, ends: Callable[[RawClient], None]
