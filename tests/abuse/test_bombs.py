@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import json
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -254,6 +255,16 @@ def refused_in_the_body(client: RawClient) -> None:
     assert client.answer().status == 400
 
 
+_CHUNK = {"object": "chat.completion.chunk", "id": "c", "created": 1, "model": "m"}
+_CHOICE = {"index": 0, "delta": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
+_EVENT = json.dumps({**_CHUNK, "choices": [_CHOICE]}).encode()
+# A stream that is there with its first piece has ended before it is relayed.
+ANSWERS = {
+    answered_with_a_stream: Behaviour(stream=True, body=b"data: %b\n\ndata: [DONE]\n\n" % _EVENT),
+    left_in_the_answer: Behaviour(tokens_per_second=20),
+}
+
+
 @pytest.mark.parametrize(
     "ends",
     [
@@ -266,15 +277,12 @@ def test_what_the_largest_body_took_is_given_back_however_it_ends(
 ) -> None:
     """Nothing may wait for a collector of cycles, which hardly ever runs there."""
     gateway = watched.gateway
-    if ends is left_in_the_answer:
-        gateway.provider.always(ANY, Behaviour(tokens_per_second=20))
     for _ in range(times(3, 30)):
+        gateway.provider.always(ANY, ANSWERS.get(ends, Behaviour()))
         with watched.takes_at_most(MAX_MEMORY_MIB), gateway.connect() as client:
             ends(client)
         gateway.provider.wait_done(0)
         gateway.provider.reset()
-        if ends is left_in_the_answer:
-            gateway.provider.always(ANY, Behaviour(tokens_per_second=20))
     deadline = time.monotonic() + 5
     while watched.kept_mib() > KEPT_MIB and time.monotonic() < deadline:
         time.sleep(0.05)
