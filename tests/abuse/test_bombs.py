@@ -259,7 +259,7 @@ _CHUNK = {"object": "chat.completion.chunk", "id": "c", "created": 1, "model": "
 _CHOICE = {"index": 0, "delta": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
 _EVENT = json.dumps({**_CHUNK, "choices": [_CHOICE]}).encode()
 # A stream that is there with its first piece has ended before it is relayed.
-ANSWERS = {
+ANSWERS: dict[Callable[[RawClient], None], Behaviour] = {
     answered_with_a_stream: Behaviour(stream=True, body=b"data: %b\n\ndata: [DONE]\n\n" % _EVENT),
     left_in_the_answer: Behaviour(tokens_per_second=20),
 }
