@@ -73,8 +73,8 @@ class OwnControlPlane:
     def database_url(self) -> str:
         return embedded_url(self._state).replace("/postgres?", f"/{self._database}?")
 
-    def furnish(self) -> None:
-        """What a proxy's calls need: the model `slow`, which answers by itself, and a key."""
+    def furnish(self) -> int:
+        """What a proxy's calls need: the model `slow`, which answers by itself, and a key; the revision."""
         answer = self.apply(
             make("provider", name="played", type="sandbox"),
             make("model", name="slow", provider="played"),
@@ -82,6 +82,7 @@ class OwnControlPlane:
             source="furniture",
         )
         self.api_key = answer.minted[0].secret
+        return answer.revision
 
     def log_lines(self) -> list[dict[str, Any]]:
         found = []

@@ -22,7 +22,7 @@ from tests.support.processes import start_fake_provider
 HOUR_SECONDS = 3_600
 HOUR_MS = HOUR_SECONDS * 1_000
 ROUNDS = times(1, 10)
-CALLS_PER_CLOCK = times(6, 100)
+CALLS_PER_CLOCK = times(4, 100)
 CALLS_PER_SECOND = times(60, 100)
 BATCHES = times(10, 300)
 RECORDS_PER_BATCH = 50

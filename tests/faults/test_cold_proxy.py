@@ -17,7 +17,7 @@ from tests.unit.proxy.entries import key, model, provider, update
 
 API_KEY = "a secret of this test"
 READY_SECONDS = 2.0
-RETURNS = times(2, 20)
+RETURNS = times(1, 20)
 # What a proxy waits between two tries is drawn from the upper half of this, then of twice as much, and so on.
 FIRST_BACKOFF_SECONDS, MAX_BACKOFF_SECONDS = 0.1, 1.0
 COLD_PROXIES = 3

@@ -14,7 +14,7 @@ from proxy.usage.record import Recorder
 from proxy.usage.spool import FINAL, Spool
 from tests.faults.control_planes import OwnControlPlane
 from tests.faults.reporter import Reporter
-from tests.faults.scale import points, times
+from tests.faults.scale import FULL, points, times
 from tests.faults.spools import account, final_of, kill_writer
 from tests.faults.system import OwnProxy, System, call, metric, wait_until
 from tests.integration.control_plane.records import make_id, make_record
@@ -22,7 +22,7 @@ from tests.support.ledgers import read_spool
 
 BATCH = 500
 ROUNDS = times(1, 20)
-QUIET_SECONDS = times(1, 10)
+QUIET_SECONDS = 10.0 if FULL else 0.5
 DAY_MS = 86_400_000
 SPOOL_BYTES = 1 << 20
 
