@@ -252,13 +252,16 @@ def call(base_url: str, key: str, model: str, stream: bool = False) -> tuple[int
             return error.code, error.read()
 
 
-def read_until_done(base_url: str, key: str, model: str) -> None:
-    """A streamed call whose client is content with `[DONE]`, and hangs up."""
+@contextlib.contextmanager
+def heard_done(base_url: str, key: str, model: str) -> Iterator[None]:
+    """A streamed call whose client has read `[DONE]`, and hangs up only at the end of the block."""
     with urllib.request.urlopen(_request(base_url, key, model, True), timeout=20) as answer:
         for line in answer:
             if line.strip() == b"data: [DONE]":
-                return
-    raise AssertionError("the stream ended without [DONE]")
+                break
+        else:
+            raise AssertionError("the stream ended without [DONE]")
+        yield
 
 
 def _request(base_url: str, key: str, model: str, stream: bool) -> urllib.request.Request:

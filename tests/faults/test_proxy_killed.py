@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from uuid import UUID
 
 import pytest
 
 from tests.faults.scale import points, times
-from tests.faults.system import OwnProxy, System, read_until_done
+from tests.faults.system import OwnProxy, System, heard_done
 from tests.support.ledgers import OK, UNKNOWN, read_spool
 from tests.support.provider.behaviour import Behaviour, Cut
 from tests.support.sockets import Fault, FaultProxy
@@ -77,9 +78,10 @@ def test_what_a_client_saw_complete_is_final_though_its_provider_has_not_hung_up
     """The record comes before `[DONE]`, not when the upstream connection is done."""
     system.provider.always("broken", Behaviour(cut=Cut("end", how="stall")))
     with OwnProxy(system, "last-byte") as proxy:
-        for _ in range(3):
-            read_until_done(proxy.base_url, system.headgate.api_key, "broken")
-        proxy.kill()
+        with contextlib.ExitStack() as clients:
+            for _ in range(3):
+                clients.enter_context(heard_done(proxy.base_url, system.headgate.api_key, "broken"))
+            proxy.kill()  # before a client that hangs up ends its call in another way
         finals = read_spool(proxy.state).finals | {row.id for row in system.billed.rows()}
         proxy.start()
         ledgers = system.check(proxy.state)
