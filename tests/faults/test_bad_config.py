@@ -234,6 +234,7 @@ def test_what_does_not_add_up_is_not_sent_at_all_and_its_mend_is(system: System)
             reach(watch, before)
             with psycopg.connect(control_plane.database_url()) as connection:
                 connection.execute(DELETED_BY_HAND.encode())
+                connection.execute("SELECT pg_notify('headgate_config', '')")
             unpublished = "headgate_control_plane_unpublished"
             wait_until(lambda: metric(control_plane.ops, unpublished) == 1)
             said = control_plane.call("GetStatus").secrets

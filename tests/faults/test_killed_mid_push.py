@@ -27,7 +27,7 @@ from tests.support.load import CallSeen, Load
 from tests.support.processes import start_fake_provider
 from tests.support.sockets import Fault, FaultProxy
 
-POINTS = times(2, 100)
+POINTS = times(1, 100)
 CONVERGED_SECONDS = 10.0
 CALLS_PER_SECOND = times(30, 100)
 LARGE_KEYS = 300
