@@ -132,7 +132,11 @@ class OwnControlPlane:
         self.kill()
         if not self._is_first:
             return
-        with psycopg.connect(embedded_url(self._state), autocommit=True) as connection:
+        # Only to save room: it goes with the server's folder in any case.
+        with (
+            contextlib.suppress(psycopg.OperationalError),
+            psycopg.connect(embedded_url(self._state), autocommit=True) as connection,
+        ):
             connection.execute(f"DROP DATABASE {self._database} WITH (FORCE)".encode())
 
     def proxy_token(self) -> str:
