@@ -70,8 +70,10 @@ class ClientConnection(asyncio.Protocol):
         "busy",
         "closing",
         "on_header",
+        "paused_at",
         "since",
         "transport",
+        "unsent",
         "writing_paused",
     )
 
@@ -100,6 +102,8 @@ class ClientConnection(asyncio.Protocol):
         self._progress_bytes = 0
         self._reading_paused = False
         self.writing_paused = False
+        # Bytes that the client has not taken, and the loop time since when they are so many.
+        self.unsent, self.paused_at = 0, 0.0
         # A request is being answered.
         self.busy = False
         self._answered = False

@@ -6,9 +6,13 @@ Serves the calls and, on an address of its own, the ops pages.
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
+import fcntl
 import resource
 import socket
 import ssl
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +29,8 @@ KEEP_ALIVE_SECONDS = 75.0
 # After an answer to a request whose body was not read: time for the client to read it before we
 # reset the connection by closing it with bytes unread.
 LINGER_SECONDS = 1.0
+# A client that takes nothing of its answer for so long; it holds a provider back meanwhile.
+WRITE_SECONDS = 60.0
 TICK_SECONDS = 1.0
 BACKLOG = 2048
 
@@ -99,6 +105,8 @@ class Server:
             now = self.now()
             for connection in [*self.connections]:
                 if connection.busy:
+                    if connection.writing_paused and connection.transport is not None:
+                        _look_at_reader(connection, _unsent(connection.transport), now)
                     continue
                 limit = READ_SECONDS if connection.receiving else KEEP_ALIVE_SECONDS
                 if now - connection.since > limit:
@@ -117,6 +125,22 @@ class Server:
     def abort(self) -> None:
         for connection in [*self.connections]:
             connection.abort()
+
+
+def _look_at_reader(connection: ClientConnection, unsent: int, now: float) -> None:
+    """Slow is allowed: only whoever takes nothing at all is left."""
+    if unsent != connection.unsent:
+        connection.unsent, connection.paused_at = unsent, now
+    elif now - connection.paused_at > WRITE_SECONDS:
+        connection.abort()
+
+
+def _unsent(transport: asyncio.Transport) -> int:
+    """Here and in the kernel (tcp(7), SIOCOUTQ), which takes megabytes before it takes no more."""
+    waiting = ctypes.c_int()
+    with contextlib.suppress(OSError):
+        fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, waiting)
+    return transport.get_write_buffer_size() + waiting.value
 
 
 def default_per_address() -> int:

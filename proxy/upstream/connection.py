@@ -37,6 +37,7 @@ class Connection(asyncio.Protocol):
     """Belongs to a pool; carries one exchange at a time."""
 
     __slots__ = (
+        "_beside_body",
         "_delimited",
         "_drain_waiter",
         "_fields",
@@ -78,6 +79,8 @@ class Connection(asyncio.Protocol):
         self._delimited = False
         self._interim = False
         self._received = False
+        # Since the last piece of a body: chunk sizes, extensions, trailers.
+        self._beside_body = 0
 
     def start(self, head: bytes, body: bytes, receiver: Receiver) -> None:
         """Sends one request; the answer goes to `receiver`."""
@@ -136,6 +139,7 @@ class Connection(asyncio.Protocol):
                     )
                 )
                 return
+        self._beside_body += len(data)
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:
@@ -145,6 +149,8 @@ class Connection(asyncio.Protocol):
             if not isinstance(cause, AttemptFailed):
                 cause = broken(usage_pb2.REASON_PROTOCOL_ERROR, "the provider's answer is not valid HTTP")
             self._fail(cause)
+        if self._head_done and self._beside_body > MAX_HEAD_BYTES and self.receiver is not None:
+            self._fail(broken(usage_pb2.REASON_PROTOCOL_ERROR, "the provider's trailers have no end"))
 
     def eof_received(self) -> bool:
         return False  # close; connection_lost decides what it means
@@ -197,6 +203,7 @@ class Connection(asyncio.Protocol):
             self.receiver.on_head(status, headers)
 
     def on_body(self, data: bytes) -> None:
+        self._beside_body = 0
         if self.receiver is not None:
             self.receiver.on_body(data)
 

@@ -54,6 +54,16 @@ BROKEN: dict[str, tuple[Behaviour, str, int]] = {
     ),
     "a stream unasked": (Behaviour(stream=True), "protocol_error", 200),
     "an endless head": (Behaviour(raw=JSON_HEAD + b"x: y\r\n" * 200_000), "protocol_error", 0),
+    "endless trailers": (
+        Behaviour(
+            raw=JSON_HEAD
+            + b"transfer-encoding: chunked\r\n\r\n"
+            + b"%x\r\n%b\r\n0\r\n" % (len(ANSWER), ANSWER)
+            + b"x: y\r\n" * 200_000
+        ),
+        "protocol_error",
+        200,
+    ),
     "an error inside a 200": (
         Behaviour(body={"error": {"message": "overloaded", "code": 503}}),
         "overloaded",
