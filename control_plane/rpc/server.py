@@ -13,6 +13,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from control_plane.rpc.guard import Guard
+from control_plane.rpc.tls import ListenerCertificate
 from control_plane.settings import Settings, SettingsError
 from headgate.v1 import (
     admin_pb2,
@@ -113,21 +114,10 @@ def listen(server: grpc.aio.Server, settings: Settings) -> int:
         if settings.tls_cert is None or settings.tls_key is None:
             port = server.add_insecure_port(address)
         else:
-            port = server.add_secure_port(address, _credentials(settings))
+            certificate = ListenerCertificate(settings.tls_cert, settings.tls_key, settings.ca_file)
+            port = server.add_secure_port(address, certificate.credentials())
     except RuntimeError:
         port = 0
     if port == 0:
         raise SettingsError(f"cannot listen on {address}: the port is taken, or the address is not ours")
     return port
-
-
-def _credentials(settings: Settings) -> grpc.ServerCredentials:
-    if settings.tls_cert is None or settings.tls_key is None:
-        raise SettingsError("--tls-cert and --tls-key go together")
-    try:
-        pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
-        roots = settings.ca_file.read_bytes() if settings.ca_file else None
-    except OSError as error:
-        raise SettingsError(f"{error.filename} cannot be read: {error.strerror}") from None
-    # Proxies' certificates have a listener of their own: gRPC asks all clients of a port, or none.
-    return grpc.ssl_server_credentials([pair], root_certificates=roots, require_client_auth=False)

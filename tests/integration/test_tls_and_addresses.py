@@ -169,3 +169,25 @@ def test_a_proxy_says_what_is_wrong_with_its_arguments(arguments: list[str], hin
     assert done.returncode == 2
     assert hint in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_changed_certificate_is_shown_to_new_connections_and_a_wrong_one_is_passed_over(
+    deployment: Deployment,
+) -> None:
+    host, port = deployment.environment["HEADGATE_CONTROL_PLANE"].split(":")
+    folder = deployment.certificate.parent
+    old = deployment.certificate.read_text()
+    old_key = (folder / "key.pem").read_text()
+    assert ssl.get_server_certificate((host, int(port))).split() == old.split()
+    (folder / "new").mkdir()
+    new, new_key = make_certificate(folder / "new")
+    try:
+        deployment.certificate.write_text(new.read_text())  # not with that key
+        assert ssl.get_server_certificate((host, int(port))).split() == old.split()
+        (folder / "key.pem").write_text(new_key.read_text())
+        assert ssl.get_server_certificate((host, int(port))).split() == new.read_text().split()
+    finally:
+        (folder / "key.pem").write_text(old_key)
+        deployment.certificate.write_text(old)
+    assert ssl.get_server_certificate((host, int(port))).split() == old.split()
+    assert "passed over" in (folder / "plane.log").read_text()
