@@ -7,6 +7,8 @@ PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
             $$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; \
             done || echo python3)
 VENV   ?= .venv
+# Of test-upgrade: the version before.
+BASE   ?= HEAD
 ARGS   ?=
 
 # Tests run in this many processes. A file stays in one process, so that what its tests share is made once.
@@ -61,6 +63,9 @@ test-faults: $(STAMP) ## kill -9 under load until three ledgers agree, at the fu
 
 test-abuse: $(STAMP) ## Attacks on the proxy's HTTP door, at the full counts and with bounds in time (long)
 	HEADGATE_ABUSE=full timeout --signal=INT 7200 $(BIN)/python -m pytest tests/abuse --timeout=1800 $(ARGS)
+
+test-upgrade: $(STAMP) ## An upgrade from BASE (a commit) under load, and half of it back; nothing may fail
+	$(BIN)/python -m tests.faults.upgrade $(BASE)
 
 test-programs: $(STAMP) ## Claude Code, Codex and the npm SDKs through the proxy (installs them by npm; not in `make test`)
 	timeout --signal=INT 3600 $(BIN)/python -m pytest tests/programs --timeout=600 $(ARGS)

@@ -179,3 +179,11 @@ async def test_an_owner_that_may_make_no_roles_serves_without_the_second_wall(da
         with psycopg.connect(database.text, autocommit=True) as connection:
             connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
             connection.execute(f"DROP ROLE {name}".encode())
+
+
+async def test_a_version_that_finds_a_later_schema_serves_all_the_same(database: Secret) -> None:
+    """The version before goes on, and can be gone back to, while a new one is rolled out."""
+    query(database, "UPDATE alembic_version SET version_num = '9999'")
+    assert migrate(database) == Migrated(changed=False, has_roles=True)
+    async with Replica.running(database) as replica:
+        await (await replica.owner()).apply(*THEIRS)
