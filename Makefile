@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in /usr/bin/python3 python3; do \
             $$p -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; \
             done || echo python3)
 VENV   ?= .venv
-# Of test-upgrade: the version before.
+# Of rehearse-upgrade: the version before.
 BASE   ?= HEAD
 ARGS   ?=
 
@@ -22,7 +22,7 @@ PROTOS := $(wildcard proto/headgate/v1/*.proto)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help setup up demo test lint bench bench-fleet bench-judging bench-routing simulate simulate-experiments proto lock docs clean \
-        test-unit test-contract test-integration test-faults test-abuse test-programs test-demo
+        test-unit test-contract test-integration test-faults test-abuse rehearse-upgrade test-programs test-demo
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-18s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -64,7 +64,7 @@ test-faults: $(STAMP) ## kill -9 under load until three ledgers agree, at the fu
 test-abuse: $(STAMP) ## Attacks on the proxy's HTTP door, at the full counts and with bounds in time (long)
 	HEADGATE_ABUSE=full timeout --signal=INT 7200 $(BIN)/python -m pytest tests/abuse --timeout=1800 $(ARGS)
 
-test-upgrade: $(STAMP) ## An upgrade from BASE (a commit) under load, and half of it back; nothing may fail
+rehearse-upgrade: $(STAMP) ## An upgrade from BASE (a commit) under load, and half of it back; nothing may fail
 	$(BIN)/python -m tests.faults.upgrade $(BASE)
 
 test-programs: $(STAMP) ## Claude Code, Codex and the npm SDKs through the proxy (installs them by npm; not in `make test`)
