@@ -72,6 +72,7 @@ class ReadOn:
             return
         timer.cancel()
         attempt = call.attempts[-1]
+        attempt.exchange.finished = None  # its callback holds the call, which holds the exchange
         attempt.failure = AttemptFailed(usage_pb2.REASON_CLIENT_LEFT, outcome=usage_pb2.OUTCOME_CANCELLED)
         self._end(call)
 
