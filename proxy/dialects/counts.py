@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from headgate.rules.money import MAX_TOKENS
+from headgate.rules.money import MAX_TOKENS, Tokens
 
 
 def counted(*values: object) -> tuple[list[int], bool]:
@@ -19,6 +19,25 @@ def counted(*values: object) -> tuple[list[int], bool]:
             found.append(count)
             mended = mended or bad
     return found, mended
+
+
+def clamped(tokens: Tokens) -> tuple[Tokens, bool]:
+    """(tokens, whether they had to be mended): sums of possible counts may be impossible, and a part larger
+    than its whole would be billed at a negative rest."""
+    given, output = min(tokens.input, MAX_TOKENS), min(tokens.output, MAX_TOKENS)
+    read = min(tokens.cache_read, given)
+    written_5m = min(tokens.cache_write_5m, given - read)
+    mended = Tokens(
+        given,
+        read,
+        written_5m,
+        min(tokens.cache_write_1h, given - read - written_5m),
+        min(tokens.audio_input, given),
+        output,
+        min(tokens.reasoning, output),
+        min(tokens.audio_output, output),
+    )
+    return mended, mended != tokens
 
 
 def mended_count(value: object) -> tuple[int, bool]:

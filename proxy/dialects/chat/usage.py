@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from headgate.rules.money import MAX_TOKENS, PICO_PER_USD, Tokens
-from proxy.dialects.counts import mended_count
+from proxy.dialects.counts import clamped, mended_count
 
 # No single call costs more; a larger report is a mistake.
 MAX_REPORTED_USD = 10_000
@@ -29,16 +29,18 @@ def tokens_of(usage: dict[str, Any]) -> tuple[Tokens, bool]:
         prompt = _NOTHING
     if completion.__class__ is not dict:
         completion = _NOTHING
+    asked, answered = usage.get("prompt_tokens"), usage.get("completion_tokens")
     counts = [
-        usage.get("prompt_tokens") or 0,
+        0 if asked is None else asked,
         prompt.get("cached_tokens") or usage.get("num_cached_tokens") or 0,
         prompt.get("cache_write_tokens") or 0,
         prompt.get("audio_tokens") or 0,
-        usage.get("completion_tokens") or 0,
+        0 if answered is None else answered,
         completion.get("reasoning_tokens") or 0,
         completion.get("audio_tokens") or 0,
     ]
-    mended = usage.get("prompt_tokens") is None
+    # Of embeddings and the like the total is the prompt's, and nothing was completed.
+    mended = asked is None or (answered is None and usage.get("total_tokens") != asked)
     for index, value in enumerate(counts):
         if value.__class__ is not int or not 0 <= value <= MAX_TOKENS:
             counts[index], bad = mended_count(value)
@@ -48,17 +50,17 @@ def tokens_of(usage: dict[str, Any]) -> tuple[Tokens, bool]:
         output += reasoning
     if audio_input and usage.get("total_tokens") == given + audio_input + output:
         given += audio_input
-    # A part cannot exceed the whole; what does would be billed at a negative rest.
-    if cached + written > given:
-        cached = min(cached, given)
-        written = min(written, given - cached)
-        mended = True
-    if audio_input > given or audio_output > output or reasoning > output:
-        audio_input = min(audio_input, given)
-        audio_output = min(audio_output, output)
-        reasoning = min(reasoning, output)
-        mended = True
-    return Tokens(given, cached, written, 0, audio_input, output, reasoning, audio_output), mended
+    tokens = Tokens(given, cached, written, 0, audio_input, output, reasoning, audio_output)
+    if (
+        cached + written > given
+        or audio_input > given
+        or audio_output > output
+        or reasoning > output
+        or given > MAX_TOKENS
+        or output > MAX_TOKENS
+    ):
+        return clamped(tokens)
+    return tokens, mended
 
 
 def reported_picousd(usage: dict[str, Any]) -> int | None:

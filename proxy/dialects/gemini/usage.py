@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from headgate.rules.money import Tokens
-from proxy.dialects.counts import counted
+from proxy.dialects.counts import clamped, counted
 
 
 def tokens_of(usage: dict[str, Any]) -> tuple[Tokens, bool]:
@@ -26,11 +26,8 @@ def tokens_of(usage: dict[str, Any]) -> tuple[Tokens, bool]:
     audio_in = _audio(usage.get("promptTokensDetails") or usage.get("promptTokenDetails"))
     audio_out = _audio(usage.get("candidatesTokensDetails"))
     given, output = prompt + tools, said + thoughts
-    if cached > given or audio_in > given or audio_out > output:
-        mended = True
-        cached, audio_in, audio_out = min(cached, given), min(audio_in, given), min(audio_out, output)
-    tokens = Tokens(given, cached, 0, 0, audio_in, output, thoughts, audio_out)
-    return tokens, mended or usage.get("promptTokenCount") is None
+    tokens, beyond = clamped(Tokens(given, cached, 0, 0, audio_in, output, thoughts, audio_out))
+    return tokens, mended or beyond or usage.get("promptTokenCount") is None
 
 
 def _audio(details: object) -> int:

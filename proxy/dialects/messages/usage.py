@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from headgate.rules.money import MAX_TOKENS, Tokens
-from proxy.dialects.counts import counted
+from headgate.rules.money import Tokens
+from proxy.dialects.counts import clamped, counted
 
 _NOTHING: dict[str, Any] = {}
 # Of one sampling pass; the rest (tier, region) holds for the whole message.
@@ -62,20 +62,19 @@ def _one(usage: dict[str, Any]) -> tuple[Tokens, bool]:
             hour = written
         else:
             written = hour + counted(creation.get("ephemeral_5m_input_tokens"))[0][0]
-    if thinking > output:
-        thinking, mended = output, True
-    given = min(plain + read + written, MAX_TOKENS)
-    return Tokens(
-        given, read, written - hour, hour, 0, output, thinking, 0
-    ), mended or "input_tokens" not in usage
+    given = plain + read + written
+    tokens, beyond = clamped(Tokens(given, read, written - hour, hour, 0, output, thinking, 0))
+    missing = usage.get("input_tokens") is None or usage.get("output_tokens") is None
+    return tokens, mended or beyond or missing
 
 
 def _sum(found: list[tuple[Tokens, bool]]) -> tuple[Tokens, bool]:
     total = Tokens()
     for tokens, _ in found:
         for name in Tokens.__slots__:
-            setattr(total, name, min(getattr(total, name) + getattr(tokens, name), MAX_TOKENS))
-    return total, any(mended for _, mended in found)
+            setattr(total, name, getattr(total, name) + getattr(tokens, name))
+    total, beyond = clamped(total)
+    return total, beyond or any(mended for _, mended in found)
 
 
 def usage_document(tokens: Tokens, *, tier: str = "") -> dict[str, Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from headgate.rules.money import Tokens
-from proxy.dialects.counts import counted
+from proxy.dialects.counts import clamped, counted
 
 _NOTHING: dict[str, Any] = {}
 
@@ -34,13 +34,9 @@ def tokens_of(usage: dict[str, Any]) -> tuple[Tokens, bool]:
     total, cached, written, audio_in, output, reasoning, audio_out = counts
     if reasoning and usage.get("total_tokens") == total + output + reasoning:
         output += reasoning  # xAI counts it beside the output in its chat answers
-    if cached + written > total or audio_in > total or reasoning > output or audio_out > output:
-        mended = True
-        cached = min(cached, total)
-        written = min(written, total - cached)
-        audio_in, reasoning, audio_out = min(audio_in, total), min(reasoning, output), min(audio_out, output)
-    tokens = Tokens(total, cached, written, 0, audio_in, output, reasoning, audio_out)
-    return tokens, mended or usage.get("input_tokens") is None
+    tokens, beyond = clamped(Tokens(total, cached, written, 0, audio_in, output, reasoning, audio_out))
+    missing = usage.get("input_tokens") is None or usage.get("output_tokens") is None
+    return tokens, mended or beyond or missing
 
 
 def usage_document(tokens: Tokens) -> dict[str, Any]:
