@@ -1,7 +1,8 @@
 """Counters of the call path: plain integers in slots, turned into Prometheus text when scraped.
 
 One series per (route, model, provider) holds everything a call adds to, so that a call costs one
-dictionary look-up and a dozen additions. Series are bounded (A17): past the bound, "other".
+dictionary look-up and a dozen additions. Label sets are bounded (A17), in a worker and in each metric that is
+shown: past the bound, "other".
 """
 
 from __future__ import annotations
@@ -14,7 +15,10 @@ from typing import Any
 LATENCY_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0)
 OVERHEAD_BUCKETS = (0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
 
+# Label sets of a metric; a histogram's buckets count as one.
 MAX_SERIES = 1_000
+# Of these, for a status or an outcome of "other".
+_KEPT_FOR_OTHER = 20
 TOKEN_CLASSES = ("input", "cache_read", "cache_write", "output", "reasoning")
 
 
@@ -45,7 +49,20 @@ class Series:
         self.first_token = Histogram(LATENCY_BUCKETS)
         self.overhead = Histogram(OVERHEAD_BUCKETS)
 
+    def add(self, other: Series) -> None:
+        for status, count in other.statuses.items():
+            self.statuses[status] = self.statuses.get(status, 0) + count
+        for outcome, count in other.outcomes.items():
+            self.outcomes[outcome] = self.outcomes.get(outcome, 0) + count
+        self.tokens = [a + b for a, b in zip(self.tokens, other.tokens, strict=True)]
+        self.cost_picousd += other.cost_picousd
+        for name in _HISTOGRAMS:
+            mine, more = getattr(self, name), getattr(other, name)
+            mine.counts = [a + b for a, b in zip(mine.counts, more.counts, strict=True)]
+            mine.total += more.total
 
+
+_HISTOGRAMS = ("request", "first_token", "overhead")
 Labels = tuple[str, str, str]
 _OTHER: Labels = ("other", "other", "other")
 
@@ -65,7 +82,7 @@ class Metrics:
         labels = (route, model, provider)
         series = self._series.get(labels)
         if series is None:
-            if len(self._series) >= MAX_SERIES:
+            if len(self._series) >= MAX_SERIES - 1:
                 labels = _OTHER
             series = self._series.setdefault(labels, Series())
         return series
@@ -92,11 +109,20 @@ def _dumped(series: Series) -> dict[str, Any]:
         "outcomes": series.outcomes,
         "tokens": series.tokens,
         "cost_picousd": str(series.cost_picousd),
-        **{
-            name: [getattr(series, name).counts, getattr(series, name).total]
-            for name in ("request", "first_token", "overhead")
-        },
+        **{name: [getattr(series, name).counts, getattr(series, name).total] for name in _HISTOGRAMS},
     }
+
+
+def _read(dump: dict[str, Any]) -> Series:
+    series = Series()
+    series.statuses = dict(dump["statuses"])
+    series.outcomes = dump["outcomes"]
+    series.tokens = dump["tokens"]
+    series.cost_picousd = int(dump["cost_picousd"])
+    for name in _HISTOGRAMS:
+        histogram = getattr(series, name)
+        histogram.counts, histogram.total = dump[name]
+    return series
 
 
 def added_up(dumps: list[dict[str, Any]]) -> dict[str, Any]:
@@ -109,19 +135,33 @@ def added_up(dumps: list[dict[str, Any]]) -> dict[str, Any]:
         for what, outcome, count in dump["background"]:
             total["background"][what, outcome] = total["background"].get((what, outcome), 0) + count
         for route, model, provider, series in dump["series"]:
-            merged = total["series"].setdefault((route, model, provider), Series())
-            for status, count in series["statuses"]:
-                merged.statuses[status] = merged.statuses.get(status, 0) + count
-            for outcome, count in series["outcomes"].items():
-                merged.outcomes[outcome] = merged.outcomes.get(outcome, 0) + count
-            merged.tokens = [a + b for a, b in zip(merged.tokens, series["tokens"], strict=True)]
-            merged.cost_picousd += int(series["cost_picousd"])
-            for name in ("request", "first_token", "overhead"):
-                histogram = getattr(merged, name)
-                counts, seconds = series[name]
-                histogram.counts = [a + b for a, b in zip(histogram.counts, counts, strict=True)]
-                histogram.total += seconds
+            labels = (route, model, provider)
+            # Workers may have met different ones.
+            if labels not in total["series"] and len(total["series"]) >= MAX_SERIES - 1:
+                labels = _OTHER
+            total["series"].setdefault(labels, Series()).add(_read(series))
     return total
+
+
+class _Counter:
+    """A family with one more label than a series has; its label sets are bounded by themselves."""
+
+    def __init__(self, family: Any) -> None:
+        self.family = family
+        self._cells: dict[tuple[str, ...], float] = {}
+
+    def add(self, labels: Labels, more: str, count: float) -> None:
+        cell: tuple[str, ...] = (*labels, more)
+        if cell not in self._cells and len(self._cells) >= MAX_SERIES - _KEPT_FOR_OTHER:
+            cell = (*_OTHER, more)
+            if cell not in self._cells and len(self._cells) >= MAX_SERIES - 1:
+                cell = (*_OTHER, "other")
+        self._cells[cell] = self._cells.get(cell, 0) + count
+
+    def filled(self) -> Any:
+        for cell, count in self._cells.items():
+            self.family.add_metric(list(cell), count)
+        return self.family
 
 
 def families(total: dict[str, Any]) -> Iterator[Any]:
@@ -129,9 +169,14 @@ def families(total: dict[str, Any]) -> Iterator[Any]:
     from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
     labels = ["route", "model", "provider"]
-    requests = CounterMetricFamily("headgate_requests", "Requests answered", labels=[*labels, "status"])
-    attempts = CounterMetricFamily("headgate_attempts", "Upstream attempts", labels=[*labels, "outcome"])
-    tokens = CounterMetricFamily("headgate_tokens", "Tokens by class", labels=[*labels, "class"])
+    requests, attempts, tokens = (
+        _Counter(CounterMetricFamily(name, text, labels=[*labels, more]))
+        for name, text, more in (
+            ("headgate_requests", "Requests answered", "status"),
+            ("headgate_attempts", "Upstream attempts", "outcome"),
+            ("headgate_tokens", "Tokens by class", "class"),
+        )
+    )
     cost = CounterMetricFamily("headgate_cost_usd", "Cost in US dollars", labels=labels)
     histograms = {
         "request": HistogramMetricFamily("headgate_request_seconds", "Whole requests", labels=labels),
@@ -141,12 +186,12 @@ def families(total: dict[str, Any]) -> Iterator[Any]:
     for names, series in total["series"].items():
         values = list(names)
         for status, count in series.statuses.items():
-            requests.add_metric([*values, str(status)], count)
+            requests.add(names, str(status), count)
         for outcome, count in series.outcomes.items():
-            attempts.add_metric([*values, outcome], count)
+            attempts.add(names, outcome, count)
         for name, count in zip(TOKEN_CLASSES, series.tokens, strict=True):
             if count:
-                tokens.add_metric([*values, name], count)
+                tokens.add(names, name, count)
         cost.add_metric(values, series.cost_picousd / 1e12)
         for name, family in histograms.items():
             histogram = getattr(series, name)
@@ -162,7 +207,8 @@ def families(total: dict[str, Any]) -> Iterator[Any]:
         background.add_metric(list(names), count)
     inflight = GaugeMetricFamily("headgate_inflight", "Calls under way")
     inflight.add_metric([], total["inflight"])
-    yield from (requests, attempts, tokens, cost, *histograms.values(), refused, background, inflight)
+    yield from (one.filled() for one in (requests, attempts, tokens))
+    yield from (cost, *histograms.values(), refused, background, inflight)
 
 
 def _cumulative(histogram: Histogram) -> list[tuple[str, float]]:
