@@ -214,6 +214,7 @@ class ControlPlane:
         gauge("connected_proxies", "Proxies connected here", lambda: self.fleet.connected_count)
         gauge("config_revision", "The published revision", self._revision)
         gauge("sealed", "1: secrets cannot be opened", lambda: float(self.vault.sealed_because is not None))
+        gauge("secrets_not_opened", "Tries at secrets that do not open", lambda: self.vault.not_opened_total)
         gauge(
             "unpublished", "1: the newest revision is held back", lambda: float(bool(self.publisher.problem))
         )

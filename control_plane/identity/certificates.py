@@ -61,10 +61,14 @@ def make_authority(now: datetime) -> Authority:
 
 
 def open_authority(pem: str, key: bytes) -> Authority:
+    """Raises ValueError where the certificate is not of this key: proxies would trust somebody else's."""
     private = serialization.load_der_private_key(key, None)
     if not isinstance(private, ec.EllipticCurvePrivateKey):
         raise TypeError("the authority's key is of another kind")
-    return Authority(x509.load_pem_x509_certificate(pem.encode()), private)
+    certificate = x509.load_pem_x509_certificate(pem.encode())
+    if certificate.public_key() != private.public_key():
+        raise ValueError("the certificate is of another key")
+    return Authority(certificate, private)
 
 
 def for_proxy(

@@ -53,7 +53,10 @@ class Identities:
                 sealed = self._vault.seal(session, made.sealed_form(), AUTHORITY_PLACE)
                 row = store.write_authority_if_absent(session, made.pem, sealed, self.now())
             key = self._vault.unseal(row.sealed or b"", row.place)
-            self._authority = certificates.open_authority(row.certificate, key)
+            try:
+                self._authority = certificates.open_authority(row.certificate, key)
+            except ValueError:
+                raise self._vault.cannot_open(row.place) from None
         return self._authority
 
     def create_token(self, session: Session, caller: Principal, new: NewJoinToken) -> tuple[Minted, datetime]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import DateTime
 from sqlmodel import Field
 
 from control_plane.secrets.envelope import Place
 from control_plane.secrets.model import Sealed
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MintedRow(Sealed, table=True):
@@ -23,4 +25,6 @@ class MintedRow(Sealed, table=True):
 
     @property
     def place(self) -> Place:
-        return Place(self.tenant, "minted", (self.request_id, self.actor, self.method), 1)
+        # Its time is its version: an older answer to the same request_id cannot be put back.
+        version = (self.created_at - _EPOCH) // timedelta(microseconds=1)
+        return Place(self.tenant, "minted", (self.request_id, self.actor, self.method), version)

@@ -42,6 +42,7 @@ class Vault:
         # When the source was last asked for the key of that id.
         self._missed: TTLCache[bytes, None] = TTLCache(MAX_MISSED, ASK_AGAIN_SECONDS, clock)
         self._unavailable = ""
+        self.not_opened_total = 0
         self._sealed_because: str | None = NOT_CHECKED
 
     @property
@@ -103,9 +104,14 @@ class Vault:
             if kek is None:
                 raise CannotOpen(str(place))
             return envelope.unseal(kek, sealed, place)
-        except CannotOpen as error:
-            log.critical("a sealed secret does not open", extra={"data": {"place": error.place}})
-            raise
+        except CannotOpen:
+            raise self.cannot_open(place) from None
+
+    def cannot_open(self, place: Place) -> CannotOpen:
+        """To be raised; logged and counted here."""
+        self.not_opened_total += 1
+        log.critical("a sealed secret does not open", extra={"data": {"place": str(place)}})
+        return CannotOpen(str(place))
 
     def _find(self, kek_id: bytes) -> Kek | None:
         found = self._ring.get(kek_id)
