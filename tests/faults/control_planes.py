@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import queue
+import signal
 import sys
 import threading
 import time
@@ -35,6 +36,7 @@ class OwnControlPlane:
     """`python -m control_plane` at one address over all its lives; a context manager.
 
     `replica_of`: on that one's database. `clock`: its wall clock is what this file says (`skewed.py`).
+    `proxies_port`: where joined proxies come, the same at all replicas, so each has a `host` of its own.
     """
 
     def __init__(
@@ -43,11 +45,16 @@ class OwnControlPlane:
         name: str,
         replica_of: OwnControlPlane | None = None,
         clock: Path | None = None,
+        *,
+        host: str = "127.0.0.1",
+        proxies_port: int | None = None,
     ) -> None:
         self.folder = system.folder / name
         self.folder.mkdir()
-        self.grpc_port, self._ops_port = free_port(), free_port()
-        self.grpc = f"127.0.0.1:{self.grpc_port}"
+        self.name = name
+        self.grpc_port, self._ops_port = free_port(host), free_port()
+        self.grpc = f"{host}:{self.grpc_port}"
+        self._proxies = [] if proxies_port is None else ["--proxies", f"{host}:{proxies_port}"]
         self.ops = f"http://127.0.0.1:{self._ops_port}"
         own = ["control_plane"]
         self._program = own if clock is None else ["tests.faults.skewed", str(clock), *own]
@@ -60,11 +67,14 @@ class OwnControlPlane:
         if replica_of is not None:
             self._database: str = replica_of._database
             self._token, self._owner_token = replica_of._token, replica_of._owner_token
+            self._url: str = replica_of._url
             self.process = self.start()
             return
         self._database = name
         with psycopg.connect(embedded_url(self._state), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}".encode())
+        # It stays the same over the lives of the server, and has to be known while that is away.
+        self._url = self.database_url()
         self.process = self.start()
         self._owner_token = self.call("BootstrapToken").minted.secret
         request = admin_pb2.CreateTokenRequest(name="proxies", role="proxy")
@@ -110,17 +120,40 @@ class OwnControlPlane:
 
     def start(self) -> ChildProcess:
         """Returns when a call would succeed."""
+        self.launch().wait_for_file(self._ready_file)
+        return self.process
+
+    @property
+    def _ready_file(self) -> Path:
+        return self.folder / f"ready.{self._starts}.json"
+
+    @property
+    def is_announced(self) -> bool:
+        """Its ready file is there."""
+        return self._ready_file.exists()
+
+    def launch(self) -> ChildProcess:
+        """Returns at once."""
         self._starts += 1
-        ready = self.folder / f"ready.{self._starts}.json"
-        command = [sys.executable, "-m", *self._program, "--grpc", self.grpc]
-        command += ["--ops", f"127.0.0.1:{self._ops_port}", "--ready-file", str(ready)]
-        environment = clean_environment(HEADGATE_DATABASE_URL=self.database_url(), HEADGATE_KEK=KEK)
+        command = [sys.executable, "-m", *self._program, "--grpc", self.grpc, *self._proxies]
+        command += ["--ops", f"127.0.0.1:{self._ops_port}", "--ready-file", str(self._ready_file)]
+        environment = clean_environment(HEADGATE_DATABASE_URL=self._url, HEADGATE_KEK=KEK)
         self.process = ChildProcess(command, self.folder / "control_plane.log", environment)
-        self.process.wait_for_file(ready)
         return self.process
 
     def kill(self) -> None:
         self.process.kill()
+        self._hang_up()
+
+    def terminate(self, timeout_seconds: float = 40.0) -> tuple[int, float]:
+        """SIGTERM; its exit code, and the seconds that it took."""
+        began = time.monotonic()
+        self.process.signal(signal.SIGTERM)
+        code = self.process.wait(timeout_seconds)
+        self._hang_up()
+        return code, time.monotonic() - began
+
+    def _hang_up(self) -> None:
         if self._channel is not None:
             self._channel.close()
             self._channel = None

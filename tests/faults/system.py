@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -133,6 +133,7 @@ class OwnProxy:
     """`python -m proxy` on a state folder that outlives it; a context manager.
 
     `cold`: it is started and not waited for. `clock`: its wall clock is what this file says (`skewed.py`).
+    `control_planes`: addresses, tried in turn. `join_token`: it joins by this one and has no other token.
     """
 
     def __init__(
@@ -144,10 +145,13 @@ class OwnProxy:
         *,
         cold: bool = False,
         clock: Path | None = None,
+        control_planes: Sequence[str] = (),
+        join_token: str = "",
     ) -> None:
         self._home = home
         self.name = name
-        self._control_plane_port = control_plane_port or home.grpc_port
+        self._control_planes = control_planes or [f"127.0.0.1:{control_plane_port or home.grpc_port}"]
+        self._join_token = join_token
         self._workers = workers
         self._program = ["proxy"] if clock is None else ["tests.faults.skewed", str(clock), "proxy"]
         self.state = home.folder / name
@@ -163,7 +167,7 @@ class OwnProxy:
         self.launch()
         self.process.wait_for_file(self._ready_file)
         self.ready_seconds = time.monotonic() - began
-        self._wait_for_key()
+        self.wait_for_key()
         return self.process
 
     @property
@@ -178,7 +182,7 @@ class OwnProxy:
     def launch(self) -> ChildProcess:
         self._starts += 1
         command = [sys.executable, "-m", *self._program]
-        command += ["--control-plane", f"127.0.0.1:{self._control_plane_port}"]
+        command += ["--control-plane", *self._control_planes]
         command += [
             "--region",
             "local",
@@ -191,11 +195,12 @@ class OwnProxy:
         command += ["--http", f"127.0.0.1:{self.http_port}", "--ops", f"127.0.0.1:{self.ops_port}"]
         command += ["--state", str(self.state), "--ready-file", str(self._ready_file)]
         command += ["--spool-size", "64MiB"]
-        environment = clean_environment(HEADGATE_TOKEN=self._home.proxy_token())
+        shown = {"HEADGATE_JOIN_TOKEN": self._join_token} if self._join_token else {}
+        environment = clean_environment(**(shown or {"HEADGATE_TOKEN": self._home.proxy_token()}))
         self.process = ChildProcess(command, self._home.folder / f"{self.name}.log", environment)
         return self.process
 
-    def _wait_for_key(self) -> None:
+    def wait_for_key(self) -> None:
         """Its first config may be the one before the manifest."""
         deadline = time.monotonic() + 10
         request = urllib.request.Request(

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
@@ -41,19 +42,24 @@ class CallSeen:
     complete: bool
     # Why it is not complete: an exception's name, or `status 502`, `error event`, `cut`.
     problem: str = ""
+    # Whom it called.
+    base_url: str = ""
 
 
 class Load:
-    """`with Load(url, key, ["chat"]) as load:` … `load.stop()` gives what was seen, all calls ended."""
+    """`with Load(url, key, ["chat"]) as load:` … `load.stop()` gives what was seen, all calls ended.
+
+    `base_url` may be asked anew for each call, from the load's own thread: a client that knows several.
+    """
 
     def __init__(
         self,
-        base_url: str,
+        base_url: str | Callable[[], str],
         api_key: str,
         models: Sequence[str],
         calls_per_second: float = DEFAULT_CALLS_PER_SECOND,
     ) -> None:
-        self._url = f"{base_url}/chat/completions"
+        self._base_url = base_url
         self._key = api_key
         self._models = models
         self._interval = 1 / calls_per_second
@@ -62,6 +68,8 @@ class Load:
         self._running: Future[None] | None = None
         self.seen: list[CallSeen] = []
         self.begun = 0
+        # Calls without a head yet, by base URL.
+        self.waiting: Counter[str] = Counter()
 
     def __enter__(self) -> Load:
         self._loop.start()
@@ -125,19 +133,25 @@ class Load:
             "messages": [{"role": "user", "content": f"call {number}"}],
             "stream": stream,
         }
+        # Before anybody is chosen: who is taken out of the choice later than this may still be called.
         begun_at = time.monotonic()
+        base_url = self._base_url if isinstance(self._base_url, str) else self._base_url()
         request_id: UUID | None = None
         status = 0
+        self.waiting[base_url] += 1
         try:
-            async with session.post(self._url, json=document) as answer:
+            async with session.post(f"{base_url}/chat/completions", json=document) as answer:
+                self.waiting[base_url] -= 1
                 status = answer.status
                 request_id = UUID(answer.headers["x-request-id"])
                 problem = _problem(status, stream, await answer.read())
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            self.waiting[base_url] -= not status
             problem = type(error).__name__
         ended_at = time.monotonic()
+        complete = not problem
         self.seen.append(
-            CallSeen(number, stream, begun_at, ended_at, request_id, status, not problem, problem)
+            CallSeen(number, stream, begun_at, ended_at, request_id, status, complete, problem, base_url)
         )
 
 
