@@ -149,7 +149,7 @@ class ControlPlane:
         usage = UsageCalls(database, self.tail, now)
         plans = Plans(self.publisher, self.standings, lambda: now().timestamp())
         plan = PlanCalls(plans, self.standings)
-        identity = IdentityCalls(database, self.identities, answers)
+        identity = IdentityCalls(database, self.identities, answers, self.authenticator.forget)
         history = HistoryCalls(database, self.revisions, Rollback(self.revisions, applier), answers, now)
         quarantine = QuarantineCalls(database, self.ingest, self.revisions, now)
         rollout = RolloutCalls(database, self.rollouts, self.fleet, answers, now)

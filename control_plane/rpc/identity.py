@@ -24,8 +24,17 @@ MAX_WAITING = 200
 
 
 class IdentityCalls:
-    def __init__(self, database: Database, identities: Identities, answers: FirstAnswers) -> None:
+    """`changed`: who is known has changed; other replicas are notified by the transaction."""
+
+    def __init__(
+        self,
+        database: Database,
+        identities: Identities,
+        answers: FirstAnswers,
+        changed: Callable[[], None],
+    ) -> None:
         self._database = database
+        self._changed = changed
         self._identities = identities
         self._answers = answers
         self._tries = asyncio.Semaphore(MAX_TRIES)
@@ -101,9 +110,12 @@ class IdentityCalls:
         self._waiting += 1
         try:
             async with self._tries:
-                return await self._database.run(work)
+                issued = await self._database.run(work)
         finally:
             self._waiting -= 1
+        # It comes with its certificate at once, perhaps before the notification does.
+        self._changed()
+        return issued
 
 
 def _view(row: JoinTokenRow) -> identity_pb2.JoinTokenView:

@@ -14,7 +14,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from control_plane.settings import Address
 from headgate.rules.credentials import Secret
-from headgate.v1 import config_pb2, identity_pb2, usage_pb2
+from headgate.v1 import admin_pb2, config_pb2, identity_pb2, usage_pb2
 from tests.integration.control_plane.records import make_record
 from tests.integration.control_plane.replica import Replica, query, refused
 
@@ -138,7 +138,7 @@ async def test_a_proxy_is_only_itself(database: Secret) -> None:
         key = new_key()
         joined = await join(replica, await token_of(replica), key)
         async with channel(joined, key) as over:
-            assert (await first_answer(over, "edge", "eu")).update.version.revision > 0
+            assert (await first_answer(over, "edge", "eu")).update.version.epoch > 0
             for name, region in (("other", "eu"), ("edge", "us")):
                 code, message = await refused(first_answer(over, name, region))
                 assert (code, "proxy edge in region eu" in message) == ("PERMISSION_DENIED", True)
@@ -185,7 +185,7 @@ async def test_a_certificate_is_renewed_within_its_grace_and_not_after(database:
         later = await renew(replica, key)
         assert later.expires_at.ToDatetime() >= first.expires_at.ToDatetime()
         async with channel(later, key) as over:
-            assert (await first_answer(over, "edge", "eu")).update.version.revision > 0
+            assert (await first_answer(over, "edge", "eu")).update.version.epoch > 0
         assert (await refused(renew(replica, new_key())))[0] == "UNAUTHENTICATED"
 
         def aged(days: int) -> None:
@@ -199,7 +199,7 @@ async def test_a_certificate_is_renewed_within_its_grace_and_not_after(database:
             assert (await refused(first_answer(over, "edge", "eu")))[0] == "UNAUTHENTICATED"
         again = await renew(replica, key)
         async with channel(again, key) as over:
-            assert (await first_answer(over, "edge", "eu")).update.version.revision > 0
+            assert (await first_answer(over, "edge", "eu")).update.version.epoch > 0
         aged(8)
         assert (await refused(renew(replica, key)))[0] == "UNAUTHENTICATED"
 
@@ -247,6 +247,26 @@ async def test_two_replicas_have_one_authority(database: Secret) -> None:
         joined = await join(one, await token_of(one), key)
         joined.port = other.control_plane.identities.port
         async with channel(joined, key) as over:
-            assert (await first_answer(over, "edge", "eu")).update.version.revision > 0
+            assert (await first_answer(over, "edge", "eu")).update.version.epoch > 0
         assert query(database, "SELECT count(*) FROM authority") == [(1,)]
         assert b"PRIVATE" not in bytes(query(database, "SELECT sealed FROM authority")[0][0])
+
+
+async def test_a_key_that_was_revoked_never_joins_again_and_one_that_was_away_for_long_does(
+    database: Secret,
+) -> None:
+    async with Replica.running(database, **LISTENING) as replica:
+        owner = await replica.owner()
+        key = new_key()
+        await join(replica, await token_of(replica), key)
+        query(database, "UPDATE token SET expires_at = now() - interval '30 days' WHERE role = 'proxy'")
+        joined = await join(replica, await token_of(replica), key)
+        async with channel(joined, key) as over:
+            assert (await first_answer(over, "edge", "eu")).update.version.epoch > 0
+        assert query(database, "SELECT count(*) FROM token WHERE role = 'proxy'") == [(1,)]
+        await owner.call("RevokeToken", admin_pb2.RevokeTokenRequest(name="edge"))
+        token = await token_of(replica)
+        assert (await refused(join(replica, token, key)))[0] == "UNAUTHENTICATED"
+        assert query(database, "SELECT count(*) FROM token WHERE revoked_at IS NULL AND role = 'proxy'") == [
+            (0,)
+        ]

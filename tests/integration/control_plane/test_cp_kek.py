@@ -137,7 +137,7 @@ async def test_a_command_that_fails_seals_the_start_and_is_asked_again(
             await asyncio.sleep(0.1)
         joined = await join(replica, await token_of(replica), key := new_key())
         async with channel(joined, key) as over:
-            assert (await first_answer(over, "edge", "eu")).update.version.revision > 0
+            assert (await first_answer(over, "edge", "eu")).update.version.epoch > 0
 
 
 async def test_an_unreadable_new_key_changes_nothing(database: Secret, tmp_path: Path) -> None:
