@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol
@@ -88,11 +88,15 @@ class System:
 
     @contextlib.contextmanager
     def load(
-        self, calls_per_second: float = 100.0, base_url: str | None = None, models: tuple[str, ...] = MODELS
+        self,
+        calls_per_second: float = 100.0,
+        base_url: str | None = None,
+        models: tuple[str, ...] = MODELS,
+        headers: Mapping[str, str] | None = None,
     ) -> Iterator[Load]:
         """Calls meanwhile; what their clients saw counts in every later `check`."""
         url = base_url or self.headgate.base_url
-        with Load(url, self.headgate.api_key, models, calls_per_second) as load:
+        with Load(url, self.headgate.api_key, models, calls_per_second, headers) as load:
             try:
                 yield load
             finally:
@@ -134,6 +138,7 @@ class OwnProxy:
 
     `cold`: it is started and not waited for. `clock`: its wall clock is what this file says (`skewed.py`).
     `control_planes`: addresses, tried in turn. `join_token`: it joins by this one and has no other token.
+    `counts`: where it writes what it holds (`counted.py`). `arguments`: more of them; the last word counts.
     """
 
     def __init__(
@@ -147,13 +152,18 @@ class OwnProxy:
         clock: Path | None = None,
         control_planes: Sequence[str] = (),
         join_token: str = "",
+        counts: Path | None = None,
+        arguments: Sequence[str] = (),
     ) -> None:
         self._home = home
+        self._arguments = arguments
         self.name = name
         self._control_planes = control_planes or [f"127.0.0.1:{control_plane_port or home.grpc_port}"]
         self._join_token = join_token
         self._workers = workers
         self._program = ["proxy"] if clock is None else ["tests.faults.skewed", str(clock), "proxy"]
+        if counts is not None:
+            self._program = ["tests.faults.counted", str(counts)]
         self.state = home.folder / name
         self.http_port, self.ops_port = free_port(), free_port()
         self.base_url = f"http://127.0.0.1:{self.http_port}/v1"
@@ -194,7 +204,7 @@ class OwnProxy:
         ]
         command += ["--http", f"127.0.0.1:{self.http_port}", "--ops", f"127.0.0.1:{self.ops_port}"]
         command += ["--state", str(self.state), "--ready-file", str(self._ready_file)]
-        command += ["--spool-size", "64MiB"]
+        command += ["--spool-size", "64MiB", *self._arguments]
         shown = {"HEADGATE_JOIN_TOKEN": self._join_token} if self._join_token else {}
         environment = clean_environment(**(shown or {"HEADGATE_TOKEN": self._home.proxy_token()}))
         self.process = ChildProcess(command, self._home.folder / f"{self.name}.log", environment)

@@ -12,7 +12,7 @@ import contextlib
 import json
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from types import TracebackType
@@ -58,9 +58,10 @@ class Load:
         api_key: str,
         models: Sequence[str],
         calls_per_second: float = DEFAULT_CALLS_PER_SECOND,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
+        self._headers = {"authorization": f"Bearer {api_key}", **(headers or {})}
         self._base_url = base_url
-        self._key = api_key
         self._models = models
         self._interval = 1 / calls_per_second
         self._loop = LoopThread("load")
@@ -111,9 +112,8 @@ class Load:
     async def _run(self) -> None:
         connector = aiohttp.TCPConnector(limit=0)
         timeout = aiohttp.ClientTimeout(total=CALL_TIMEOUT_SECONDS)
-        headers = {"authorization": f"Bearer {self._key}"}
         async with (
-            aiohttp.ClientSession(connector=connector, timeout=timeout, headers=headers) as session,
+            aiohttp.ClientSession(connector=connector, timeout=timeout, headers=self._headers) as session,
             asyncio.TaskGroup() as tasks,
         ):
             room = asyncio.Semaphore(MAX_UNDER_WAY)

@@ -139,12 +139,12 @@ class FaultProxy:
         while self.fault.black_hole:
             await asyncio.sleep(BLACK_HOLE_CHECK_SECONDS)
         if self.fault.refuse:
-            _reset(writer)
+            reset(writer)
             return
         try:
             far_reader, far_writer = await asyncio.open_connection(*self._target)
         except OSError:
-            _reset(writer)
+            reset(writer)
             return
         self._writers |= {writer, far_writer}
         try:
@@ -160,7 +160,7 @@ class FaultProxy:
                 await self._forward(data, writer)
         except ConnectionError:
             await self._held_back()
-            _reset(writer)
+            reset(writer)
             return
         await self._held_back()
         await asyncio.sleep(self.fault.slow_close_seconds)
@@ -186,7 +186,7 @@ class FaultProxy:
 
     async def _reset_all(self) -> None:
         for writer in list(self._writers):
-            _reset(writer)
+            reset(writer)
 
     async def _close(self) -> None:
         if self._server is not None:
@@ -197,7 +197,7 @@ class FaultProxy:
         await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _reset(writer: asyncio.StreamWriter) -> None:
+def reset(writer: asyncio.StreamWriter) -> None:
     """Close with RST. A transport that is closed already has no socket left to reset."""
     with contextlib.suppress(OSError):
         writer.get_extra_info("socket").setsockopt(
