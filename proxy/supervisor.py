@@ -256,15 +256,23 @@ class Supervisor:
             status.standings.CopyFrom(self._standings)
         return status
 
+    def _spool_limit_bytes(self, spool_bytes: int) -> int:
+        """What the spools may hold: the setting, or less where the disk has no room for so much."""
+        disk = os.statvfs(self._settings.state)
+        return min(
+            self._settings.spool_bytes * self._settings.workers, spool_bytes + disk.f_bavail * disk.f_frsize
+        )
+
     def _health(self) -> Health:
         version = self._holder.version
+        spool_bytes = self._shipper.spool_bytes
         return Health(
             ready=version is not None and not self._stopping.is_set(),
             config_revision=version.revision if version is not None else 0,
             config_epoch=version.epoch if version is not None else 0,
             config_staleness_seconds=self._holder.staleness_seconds,
-            spool_bytes=self._shipper.spool_bytes,
-            spool_limit_bytes=self._settings.spool_bytes * self._settings.workers,
+            spool_bytes=spool_bytes,
+            spool_limit_bytes=self._spool_limit_bytes(spool_bytes),
             usage_lag_seconds=self._shipper.lag_seconds,
             damaged_frames=self._shipper.damaged_frames,
             workers=1 if self._pool is None else self._pool.alive,
