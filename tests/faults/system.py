@@ -37,6 +37,7 @@ REPORTER = "reporter"
 
 def manifest(base_url: str) -> dict[str, Any]:
     timeouts = {"connect": "1s", "first_token": "700ms", "idle": "700ms", "total": "3s"}
+    patience = {"connect": "10s", "first_token": "10m", "idle": "10m", "total": "1h"}
     return {
         "providers": [
             {
@@ -48,11 +49,13 @@ def manifest(base_url: str) -> dict[str, Any]:
             }
         ],
         "models": [
-            {"name": name, "provider": "fake", "price": PRICE} for name in (*MODELS, "broken", "spare")
+            {"name": name, "provider": "fake", "price": PRICE}
+            for name in (*MODELS, "broken", "spare", "still")
         ],
         "routes": [
             {"name": "hurried", "policy": "broken", "timeouts": timeouts, "retry": {"attempts": 1}},
             {"name": "chain", "policy": {"fallback": ["broken", "spare"]}, "timeouts": timeouts},
+            {"name": "patient", "policy": "still", "timeouts": patience},
         ],
     }
 
