@@ -41,6 +41,7 @@ from control_plane.tokens.errors import (
     NotAuthenticated,
     TokenExists,
     TokenNotFound,
+    TooManyAtOnce,
 )
 from control_plane.usage.errors import BatchTooLarge, CallNotFound, NotQuarantined
 from headgate.rules.names import did_you_mean
@@ -110,6 +111,7 @@ _STATUS: dict[type[Exception], Callable[[Any], Status]] = {
         Code.PERMISSION_DENIED, f"the certificate is of proxy {e.name} in region {e.region}"
     ),
     NotAllowed: lambda e: Status(Code.PERMISSION_DENIED, f"this needs the role {e.needed}"),
+    TooManyAtOnce: lambda e: Status(Code.RESOURCE_EXHAUSTED, f"more than {e.limit} at once"),
     DatabaseAway: lambda e: Status(Code.UNAVAILABLE, f"the database is away ({e.detail})"),
     NoSnapshot: lambda e: Status(Code.UNAVAILABLE, f"there is no snapshot to send: {e.reason}"),
     QueryTooLong: lambda e: Status(

@@ -59,10 +59,10 @@ class Health:
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                "Check": grpc.unary_unary_rpc_method_handler(
+                "Check": grpc.stream_unary_rpc_method_handler(
                     guard.unary(f"/{SERVICE}/Check", self.check), **parts()
                 ),
-                "Watch": grpc.unary_stream_rpc_method_handler(
+                "Watch": grpc.stream_stream_rpc_method_handler(
                     guard.server_stream(f"/{SERVICE}/Watch", self.watch), **parts()
                 ),
             },

@@ -13,6 +13,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 
 from control_plane.rpc.guard import Guard
+from control_plane.rpc.places import MAX_CONCURRENT_RPCS
 from control_plane.rpc.tls import ListenerCertificate
 from control_plane.settings import Settings, SettingsError
 from headgate.v1 import (
@@ -32,8 +33,6 @@ from headgate.v1 import (
 MAX_RECEIVE_BYTES = 16 * 1024 * 1024
 # Per connection. A proxy needs two, a CLI one.
 MAX_STREAMS_PER_CONNECTION = 64
-# In all: two streams for each of a thousand proxies, and room for admin calls.
-MAX_CONCURRENT_RPCS = 4_096
 
 # Both ends must agree, or a server cuts off idle proxies with `too_many_pings` (F19).
 OPTIONS: tuple[tuple[str, int], ...] = (
@@ -89,11 +88,12 @@ def _handler(
     path = method_path(method)
     request: Any = message_factory.GetMessageClass(method.input_type)
     parts: dict[str, Any] = {"request_deserializer": request.FromString, "response_serializer": _serialise}
+    # The guard reads the request of each itself: on the wire one message is a stream of one.
     if method.client_streaming:
         return grpc.stream_stream_rpc_method_handler(guard.streams(path, implementation), **parts)
     if method.server_streaming:
-        return grpc.unary_stream_rpc_method_handler(guard.server_stream(path, implementation), **parts)
-    return grpc.unary_unary_rpc_method_handler(guard.unary(path, implementation), **parts)
+        return grpc.stream_stream_rpc_method_handler(guard.server_stream(path, implementation), **parts)
+    return grpc.stream_unary_rpc_method_handler(guard.unary(path, implementation), **parts)
 
 
 def _serialise(answer: Any) -> bytes:

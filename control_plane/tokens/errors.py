@@ -19,6 +19,13 @@ class NotAllowed(ControlPlaneError):
 
 
 @dataclass
+class TooManyAtOnce(ControlPlaneError):
+    """Calls or streams that are open, of one token or of all."""
+
+    limit: int
+
+
+@dataclass
 class TokenNotFound(ControlPlaneError):
     name: str
 

@@ -221,8 +221,9 @@ async def test_health_needs_no_token_and_an_unknown_method_is_not_implemented(da
 async def test_a_message_over_the_limit_is_refused(database: Secret) -> None:
     async with Replica.running(database) as replica, grpc.aio.insecure_channel(replica.address) as channel:
         call: Any = channel.unary_unary("/headgate.v1.AdminService/ApplyResources")
+        metadata = (await replica.owner()).metadata
         with pytest.raises(grpc.aio.AioRpcError) as caught:
-            await call(bytes(17 * 1024 * 1024))
+            await call(bytes(17 * 1024 * 1024), metadata=metadata)
         assert caught.value.code() is grpc.StatusCode.RESOURCE_EXHAUSTED
 
 
