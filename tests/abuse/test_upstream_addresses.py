@@ -7,6 +7,7 @@ names are resolved by `names/sitecustomize.py` in the proxy's own process.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -86,7 +87,8 @@ def shared_names(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     folder = tmp_path_factory.mktemp("names")
     file = folder / "names.json"
     file.write_text(json.dumps(address_names()))
-    environment = {"PYTHONPATH": str(NAMES_FOLDER), "ABUSE_NAMES": str(file)}
+    path = os.pathsep.join(filter(None, (str(NAMES_FOLDER), os.environ.get("PYTHONPATH"))))
+    environment = {"PYTHONPATH": path, "ABUSE_NAMES": str(file)}
     with (
         FakeProvider() as provider,
         start_headgate(folder, manifest(provider.port), environment=environment) as headgate,
