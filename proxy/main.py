@@ -32,6 +32,9 @@ def main() -> None:
         sys.stderr.write(f"headgate proxy: {error}\n")
         sys.exit(2)
     _raise_descriptor_limit()
+    # Starting a worker forks. gRPC would then open its connections anew and send once more what is under way:
+    # a join, which the second time has a token that is used up (1 of 50 starts with two workers).
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from proxy.supervisor import Supervisor
 
     async def run() -> None:

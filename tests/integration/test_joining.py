@@ -126,6 +126,14 @@ def test_a_proxy_joins_answers_reports_and_needs_no_token_afterwards(plane: Plan
         assert "not_joined" not in plane.log("edge")
 
 
+def test_starting_workers_leaves_the_calls_under_way_alone(plane: Plane) -> None:
+    """With its handlers for forks gRPC would send them once more: a join, whose token is then used up."""
+    with plane.proxy("forking", "--workers", "2", HEADGATE_JOIN_TOKEN=plane.join_token()) as running:
+        running.wait_for_file(plane.folder / "forking.json")
+        assert call(plane, "forking") == 200
+        assert "fork_posix" not in plane.log("forking")
+
+
 def test_a_token_is_for_one_proxy_and_for_its_region(plane: Plane) -> None:
     token = plane.join_token()
     with plane.proxy("first", HEADGATE_JOIN_TOKEN=token) as running:
