@@ -98,7 +98,7 @@ class Identities:
         sha256 = digest(token.strip())
         found = store.find(session, sha256, now)
         if found is None:
-            raise NotAuthenticated
+            return self._repeated(session, sha256, csr, (name, region))
         if not self.port:
             raise NoListener
         if region != found.region:
@@ -130,6 +130,21 @@ class Identities:
         self._record(session, row.created_by, name, "joined", {"region": region, "labels": found.labels})
         token_store.notify_changed(session)
         return self._issued(authority, key, row)
+
+    def _repeated(self, session: Session, sha256: bytes, csr: bytes, as_what: tuple[str, str]) -> Issued:
+        """Who had the last use and lost the answer shows the same key, as nobody else can."""
+        used = store.find_used_up(session, sha256, self.now())
+        if used is None:
+            raise NotAuthenticated
+        key = _key(csr)
+        row = token_store.by_digest(session, certificates.key_digest(key))
+        if row is None or row.revoked_at is not None or row.created_by != f"join {used.public_id}":
+            raise NotAuthenticated
+        if (row.name, row.region) != as_what:
+            raise NotAuthenticated
+        if not self.port:
+            raise NoListener
+        return self._issued(self.authority(session), key, row)
 
     def _again(
         self,

@@ -36,6 +36,13 @@ def find(session: Session, sha256: bytes, now: datetime) -> JoinTokenRow | None:
     ).one_or_none()
 
 
+def find_used_up(session: Session, sha256: bytes, now: datetime) -> JoinTokenRow | None:
+    row = JoinTokenRow
+    return session.exec(
+        select(row).where(row.sha256 == sha256, col(row.uses_left) == 0, col(row.expires_at) > now)
+    ).one_or_none()
+
+
 def use(session: Session, sha256: bytes, now: datetime) -> bool:
     """Counts one use; False: somebody else had the last one. The row stays locked until the commit."""
     used = session.execute(

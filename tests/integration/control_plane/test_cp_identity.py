@@ -110,6 +110,21 @@ async def test_of_fifty_that_join_at_once_with_one_token_one_does(database: Secr
         assert len(query(database, "SELECT 1 FROM token WHERE role = 'proxy'")) == 1
 
 
+async def test_a_join_whose_answer_was_lost_is_answered_again_to_the_same_key_alone(database: Secret) -> None:
+    async with Replica.running(database, **LISTENING) as replica:
+        token, key = await token_of(replica), new_key()
+        await join(replica, token, key)
+        again = await join(replica, token, key)
+        async with channel(again, key) as over:
+            assert (await first_answer(over, "edge", "eu")).update.version.revision > 0
+        for other_key, more in ((new_key(), {}), (key, {"name": "other"}), (key, {"region": "us"})):
+            code, _ = await refused(join(replica, token, other_key, **more))
+            assert code == "UNAUTHENTICATED"
+        assert len(query(database, "SELECT 1 FROM token WHERE role = 'proxy'")) == 1
+        query(database, "UPDATE token SET revoked_at = now() WHERE role = 'proxy'")
+        assert (await refused(join(replica, token, key)))[0] == "UNAUTHENTICATED"
+
+
 async def test_what_buys_no_certificate(database: Secret) -> None:
     async with Replica.running(database, **LISTENING) as replica:
         good, key = await token_of(replica), new_key()
