@@ -57,7 +57,7 @@ class Supervisor:
                 random.random,
             )
             self._identity.load()
-        self._last_good = LastGood(settings.state / "config", _seal_of(settings))
+        self._last_good = LastGood(settings.state / "config", _seal_of(settings), settings.region)
         self._channels = Channels(settings.control_planes, settings.token, settings.ca_file, self._identity)
         self._shipper = Shipper(
             self._channels,

@@ -2,7 +2,8 @@
 
 Sealed with AES-256-GCM under a key derived from the proxy's token, because provider keys are in it.
 Written to a temporary file, synced, renamed; the version before is kept beside it. What does not open
-or does not add up is passed over, never served.
+or does not add up is passed over, never served. So is what was sent to another region: it may hold keys that
+this one is not sent, and the version by which this proxy introduces itself has to say what it holds.
 """
 
 from __future__ import annotations
@@ -26,10 +27,11 @@ _NONCE_BYTES = 12
 class LastGood:
     """Current and previous, in one folder."""
 
-    def __init__(self, folder: Path, token: Secret) -> None:
+    def __init__(self, folder: Path, token: Secret, region: str) -> None:
         self._current = folder / "config.current"
         self._previous = folder / "config.previous"
         self._folder = folder
+        self._sealed_with = _MAGIC + region.encode()
         # HKDF-SHA256 (RFC 5869) with an empty salt, one block.
         extracted = hmac.digest(b"\0" * 32, token.text.encode(), hashlib.sha256)
         self._key = hmac.digest(extracted, b"headgate last good config v1\x01", hashlib.sha256)
@@ -40,7 +42,7 @@ class LastGood:
 
         payload = b"".join(holder.serialized())
         nonce = os.urandom(_NONCE_BYTES)
-        sealed = AESGCM(self._key).encrypt(nonce, payload, _MAGIC)
+        sealed = AESGCM(self._key).encrypt(nonce, payload, self._sealed_with)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         temporary = self._current.with_suffix(".new")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -89,9 +91,9 @@ class LastGood:
         if not data.startswith(_MAGIC) or len(data) < head:
             raise ValueError("not a config file of this version")
         try:
-            payload = AESGCM(self._key).decrypt(data[len(_MAGIC) : head], data[head:], _MAGIC)
+            payload = AESGCM(self._key).decrypt(data[len(_MAGIC) : head], data[head:], self._sealed_with)
             return config_pb2.ConfigUpdate.FromString(payload)
         except InvalidTag:
-            raise ValueError("damaged, or sealed under another token") from None
+            raise ValueError("damaged, or sealed under another token or in another region") from None
         except DecodeError:
             raise ValueError("cannot be read") from None

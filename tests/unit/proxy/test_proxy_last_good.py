@@ -20,16 +20,16 @@ TOKEN = Secret("hgt-000000000000-" + "t" * 43)
 def folder(tmp_path: Path) -> Path:
     """Holds version 1 as previous and version 2 as current."""
     holder = ConfigHolder()
-    last_good = LastGood(tmp_path / "state", TOKEN)
+    last_good = LastGood(tmp_path / "state", TOKEN, "eu")
     for revision in (1, 2):
         holder.receive(entries.update(revision, entries.provider("p", secrets={"main": "sk-canary"})))
         last_good.save(holder)
     return tmp_path / "state"
 
 
-def loaded(folder: Path, token: Secret = TOKEN) -> tuple[Version | None, str | None]:
+def loaded(folder: Path, token: Secret = TOKEN, region: str = "eu") -> tuple[Version | None, str | None]:
     holder = ConfigHolder()
-    trouble = LastGood(folder, token).load(holder)
+    trouble = LastGood(folder, token, region).load(holder)
     return holder.version, trouble
 
 
@@ -87,11 +87,18 @@ def test_another_token_opens_nothing(folder: Path) -> None:
     assert trouble is not None
 
 
+def test_what_another_region_was_sent_is_not_served(folder: Path) -> None:
+    version, trouble = loaded(folder, region="us")
+    assert version is None
+    assert trouble is not None
+    assert "another region" in trouble
+
+
 def test_a_config_that_this_proxy_refuses_is_passed_over(folder: Path) -> None:
     bad = ConfigHolder()
     bad.receive(entries.update(3, entries.provider("p")))
     bad.entries = {("provider", "default", "p"): entries.provider("p", kind="martian")}
-    LastGood(folder, TOKEN).save(bad)
+    LastGood(folder, TOKEN, "eu").save(bad)
     version, trouble = loaded(folder)
     assert version == Version(1, 2)
     assert trouble is not None
@@ -108,6 +115,6 @@ def test_secrets_are_sealed_and_files_are_private(folder: Path) -> None:
 def test_a_seal_is_never_the_same_twice(folder: Path) -> None:
     first = (folder / "config.current").read_bytes()
     holder = ConfigHolder()
-    LastGood(folder, TOKEN).load(holder)
-    LastGood(folder, TOKEN).save(holder)
+    LastGood(folder, TOKEN, "eu").load(holder)
+    LastGood(folder, TOKEN, "eu").save(holder)
     assert (folder / "config.current").read_bytes() != first
