@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from sqlmodel import Session
 
 from control_plane.db.database import Database
+from control_plane.db.roles import scoped
 from control_plane.db.status import server_version
 from control_plane.fleet.model import NOTHING, Proxy
 from control_plane.fleet.service import Fleet
@@ -79,7 +80,8 @@ class FleetCalls:
         if request.HasField("timeout"):
             seconds = convert.timedelta_of(request.timeout, "timeout").total_seconds()
         seconds = min(max(seconds, 0.0), MAX_AWAIT_SECONDS)
-        acknowledged, pending, refused = await self._fleet.wait_for(request.revision, seconds)
+        with scoped(None):  # proxies are nobody's
+            acknowledged, pending, refused = await self._fleet.wait_for(request.revision, seconds)
         if caller.tenant is not None:  # how many, but not who they are
             pending, refused = ["a proxy"] * len(pending), ["a proxy"] * len(refused)
         return admin_pb2.AwaitRevisionResponse(
@@ -114,12 +116,16 @@ class FleetCalls:
                 software_version=_software_version(),
                 database_version=server_version(session),
                 version=convert.version_message(head),
-                quarantined_records=count_quarantined(session),
+                # Set aside are records of nobody in particular: a tenant's token does not see them.
+                quarantined_records=count_quarantined(session) if caller.tenant is None else 0,
             )
 
         answer = await self._database.read(work)
         sealed = self._vault.sealed_because
-        answer.secrets = f"sealed: {sealed}" if sealed else self._publisher.problem or "ok"
+        problem = self._publisher.problem
+        if problem and caller.tenant is not None:
+            problem = "the newest revision is not published"  # why names whose secret or resource it is
+        answer.secrets = f"sealed: {sealed}" if sealed else problem or "ok"
         answer.connected_proxies = self._fleet.connected_count
         return answer
 

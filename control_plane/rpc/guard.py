@@ -69,13 +69,13 @@ class Guard:
         async def guarded(requests: AsyncIterator[Any], context: Context) -> None:
             try:
                 caller = await self._admit(method, context)
-                # Who follows something that is quiet wants to know that he is let in.
-                await context.send_initial_metadata(())
                 with (
                     self._places.stream(caller.sha256),
                     scoped(caller.tenant),
                     self._authenticator.watching(caller) as ended,
                 ):
+                    # Who follows something that is quiet wants to know that he is let in.
+                    await context.send_initial_metadata(())
                     async for answer in handle(await _only(requests), caller):
                         if ended.is_set():
                             raise NotAuthenticated
