@@ -61,7 +61,7 @@ test-integration: $(STAMP) ## Tests of programs together, on real PostgreSQL, wi
 test-faults: $(STAMP) ## kill -9 under load until three ledgers agree, at the full counts (long)
 	HEADGATE_FAULTS=full timeout --signal=INT 7200 $(BIN)/python -m pytest tests/faults --timeout=1800 $(ARGS)
 
-test-abuse: $(STAMP) ## Attacks on the proxy's HTTP door, at the full counts and with bounds in time (long)
+test-abuse: $(STAMP) ## Attacks on HTTP, gRPC and the database, at the full counts and with bounds in time (long)
 	HEADGATE_ABUSE=full timeout --signal=INT 7200 $(BIN)/python -m pytest tests/abuse --timeout=1800 $(ARGS)
 
 rehearse-upgrade: $(STAMP) ## An upgrade from BASE (a commit) under load, and half of it back; nothing may fail
