@@ -59,7 +59,7 @@ test-integration: $(STAMP) ## Tests of programs together, on real PostgreSQL, wi
 	$(PYTEST) tests/integration $(ARGS)
 
 test-faults: $(STAMP) ## kill -9 under load until three ledgers agree, at the full counts (long)
-	HEADGATE_FAULTS=full timeout --signal=INT 7200 $(BIN)/python -m pytest tests/faults --timeout=1800 $(ARGS)
+	HEADGATE_FAULTS=full timeout --signal=INT 10800 $(BIN)/python -m pytest tests/faults --timeout=1800 $(ARGS)
 
 test-abuse: $(STAMP) ## Attacks on HTTP, gRPC and the database, at the full counts and with bounds in time (long)
 	HEADGATE_ABUSE=full timeout --signal=INT 7200 $(BIN)/python -m pytest tests/abuse --timeout=1800 $(ARGS)

@@ -13,6 +13,7 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ class OwnControlPlane:
 
     `replica_of`: on that one's database. `clock`: its wall clock is what this file says (`skewed.py`).
     `proxies_port`: where joined proxies come, the same at all replicas, so each has a `host` of its own.
+    `through`: the program that runs it (`hastened.py`).
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class OwnControlPlane:
         name: str,
         replica_of: OwnControlPlane | None = None,
         clock: Path | None = None,
+        through: Sequence[str] = (),
         *,
         host: str = "127.0.0.1",
         proxies_port: int | None = None,
@@ -56,7 +59,7 @@ class OwnControlPlane:
         self.grpc = f"{host}:{self.grpc_port}"
         self._proxies = [] if proxies_port is None else ["--proxies", f"{host}:{proxies_port}"]
         self.ops = f"http://127.0.0.1:{self._ops_port}"
-        own = ["control_plane"]
+        own = [*through, "control_plane"]
         self._program = own if clock is None else ["tests.faults.skewed", str(clock), *own]
         self._state = system.headgate.state
         self._starts = 0
@@ -219,8 +222,12 @@ class OwnControlPlane:
 class Watch:
     """A config stream by hand: what came, and an answer to it."""
 
-    def __init__(self, address: str, token: str, name: str, region: str) -> None:
-        self._channel = grpc.insecure_channel(address)
+    def __init__(
+        self, address: str, token: str, name: str, region: str, options: Sequence[tuple[str, Any]] = ()
+    ) -> None:
+        self._channel = grpc.insecure_channel(address, options)
+        # What the stream ended with, if it did.
+        self.end = ""
         self._outgoing: queue.SimpleQueue[config_pb2.WatchRequest | None] = queue.SimpleQueue()
         hello = config_pb2.ProxyHello(name=name, region=region, software_version="1")
         self._outgoing.put(config_pb2.WatchRequest(hello=hello))
@@ -237,8 +244,9 @@ class Watch:
             for response in self._call:
                 if response.HasField("update"):
                     self._came.put(response.update)
-        except grpc.RpcError:
-            pass  # the stream is over, and a test that waits for more says so
+            self.end = "ended"
+        except grpc.RpcError as error:
+            self.end = str(error)  # a test that waits for more says so too
 
     def next(self, seconds: float = 10.0) -> config_pb2.ConfigUpdate:
         """The next message; raises `queue.Empty` if none comes."""

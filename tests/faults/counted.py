@@ -1,4 +1,4 @@
-"""A proxy that says what it holds: `python -m tests.faults.counted FILE …` is `python -m proxy …`.
+"""A proxy that says what it holds: `python -m tests.faults.counted FILE proxy …`.
 
 At SIGUSR1 it writes its asyncio tasks, by the coroutine that each runs, to FILE. Nothing else is changed.
 """
@@ -44,7 +44,7 @@ def held(pid: int, counts: Path, provider_port: int) -> Held:
 
 def main() -> None:
     counts = Path(sys.argv[1])
-    sys.argv = ["proxy", *sys.argv[2:]]
+    sys.argv = sys.argv[2:]
 
     def write(*_: object) -> None:
         names = Counter(getattr(t.get_coro(), "__qualname__", "?") for t in asyncio.all_tasks())

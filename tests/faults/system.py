@@ -140,8 +140,12 @@ class OwnProxy:
     """`python -m proxy` on a state folder that outlives it; a context manager.
 
     `cold`: it is started and not waited for. `clock`: its wall clock is what this file says (`skewed.py`).
+<<<<<<< HEAD
     `control_planes`: addresses, tried in turn. `join_token`: it joins by this one and has no other token.
     `counts`: where it writes what it holds (`counted.py`). `arguments`: more of them; the last word counts.
+=======
+    `through`: the program that runs it (`counted.py`, `hastened.py`). `arguments`: more, and the last counts.
+>>>>>>> b831307 (A ping that nobody answers ends a connection in time: the black hole is noticed within a minute (F19))
     """
 
     def __init__(
@@ -153,9 +157,13 @@ class OwnProxy:
         *,
         cold: bool = False,
         clock: Path | None = None,
+<<<<<<< HEAD
         control_planes: Sequence[str] = (),
         join_token: str = "",
         counts: Path | None = None,
+=======
+        through: Sequence[str] = (),
+>>>>>>> b831307 (A ping that nobody answers ends a connection in time: the black hole is noticed within a minute (F19))
         arguments: Sequence[str] = (),
     ) -> None:
         self._home = home
@@ -164,9 +172,7 @@ class OwnProxy:
         self._control_planes = control_planes or [f"127.0.0.1:{control_plane_port or home.grpc_port}"]
         self._join_token = join_token
         self._workers = workers
-        self._program = ["proxy"] if clock is None else ["tests.faults.skewed", str(clock), "proxy"]
-        if counts is not None:
-            self._program = ["tests.faults.counted", str(counts)]
+        self._program = [*through, "proxy"] if clock is None else ["tests.faults.skewed", str(clock), "proxy"]
         self.state = home.folder / name
         self.http_port, self.ops_port = free_port(), free_port()
         self.base_url = f"http://127.0.0.1:{self.http_port}/v1"

@@ -46,7 +46,7 @@ def test_clients_that_leave_free_their_slots_stop_their_providers_and_are_billed
     left: list[Left] = []
     hasty = 0
     try:
-        with OwnProxy(system, "left", counts=counts) as proxy:
+        with OwnProxy(system, "left", through=("tests.faults.counted", str(counts))) as proxy:
             assert call(proxy.base_url, system.api_key, "quick", stream=True)[0] == 200
             system.check(proxy.state)  # then its first usage is reported, and it is at rest
             known = {attempt.client_request_id for attempt in system.provider.recorded()}

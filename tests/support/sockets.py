@@ -136,8 +136,11 @@ class FaultProxy:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         self.connections_opened += 1
-        while self.fault.black_hole:
-            await asyncio.sleep(BLACK_HOLE_CHECK_SECONDS)
+        try:
+            await self._held_back()
+        except asyncio.CancelledError:
+            reset(writer)
+            raise
         if self.fault.refuse:
             reset(writer)
             return
