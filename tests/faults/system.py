@@ -140,12 +140,8 @@ class OwnProxy:
     """`python -m proxy` on a state folder that outlives it; a context manager.
 
     `cold`: it is started and not waited for. `clock`: its wall clock is what this file says (`skewed.py`).
-<<<<<<< HEAD
     `control_planes`: addresses, tried in turn. `join_token`: it joins by this one and has no other token.
-    `counts`: where it writes what it holds (`counted.py`). `arguments`: more of them; the last word counts.
-=======
     `through`: the program that runs it (`counted.py`, `hastened.py`). `arguments`: more, and the last counts.
->>>>>>> b831307 (A ping that nobody answers ends a connection in time: the black hole is noticed within a minute (F19))
     """
 
     def __init__(
@@ -157,13 +153,9 @@ class OwnProxy:
         *,
         cold: bool = False,
         clock: Path | None = None,
-<<<<<<< HEAD
         control_planes: Sequence[str] = (),
         join_token: str = "",
-        counts: Path | None = None,
-=======
         through: Sequence[str] = (),
->>>>>>> b831307 (A ping that nobody answers ends a connection in time: the black hole is noticed within a minute (F19))
         arguments: Sequence[str] = (),
     ) -> None:
         self._home = home
