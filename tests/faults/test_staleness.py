@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
-from tests.faults.system import OwnProxy, System, call, wait_until
+from tests.faults.system import OwnProxy, System, call, manifest, wait_until
 from tests.support.sockets import FaultProxy
 
-STRICT = {
-    "tenants": [{"name": "strict", "max_config_staleness": "2s"}],
-    "providers": [{"name": "box", "tenant": "strict", "kind": "sandbox"}],
-    "models": [{"name": "quick", "tenant": "strict", "provider": "box"}],
-    "keys": [{"name": "strict-key", "tenant": "strict", "allow": ["*"]}],
-}
+
+def strict_tenant(base_url: str) -> dict[str, Any]:
+    provider, model = {**manifest(base_url)["providers"][0]}, manifest(base_url)["models"][0]
+    return {
+        "tenants": [{"name": "strict", "max_config_staleness": "2s"}],
+        "providers": [{**provider, "tenant": "strict"}],
+        "models": [{**model, "tenant": "strict"}],
+        "keys": [{"name": "strict-key", "tenant": "strict", "allow": ["*"]}],
+    }
 
 
 def test_a_tenant_with_a_bound_is_refused_once_the_config_is_too_old_and_others_are_not(
     system: System,
 ) -> None:
     file = system.folder / "strict.json"
-    file.write_text(json.dumps(STRICT))
+    file.write_text(json.dumps(strict_tenant(system.provider.base_url)))
     minted = system.folder / "strict-secrets.json"
     system.headgate.items("apply", "-f", str(file), "--source", "strict", "--secrets-out", str(minted))
     strict = json.loads(minted.read_text())["items"][0]["secret"]
@@ -44,5 +48,6 @@ def test_a_tenant_with_a_bound_is_refused_once_the_config_is_too_old_and_others_
         assert status(usual) == 200
         between.heal()
         wait_until(lambda: status(strict) == 200)
+        system.check(proxy.state)
     file.write_text("{}")
     system.headgate.items("apply", "-f", str(file), "--source", "strict", "--prune")
