@@ -295,7 +295,7 @@ def with_changes(declared: Declared, changes: list[Change]) -> Declared:
 
 TestConfigMachine = ConfigMachine.TestCase
 TestConfigMachine.settings = settings(
-    max_examples=1_000 if FULL else 200,
+    max_examples=1_000 if FULL else 120,
     stateful_step_count=60 if FULL else 40,
     deadline=None,
     derandomize=not FULL,
