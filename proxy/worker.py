@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 SYNC_SECONDS = 0.1
 # Of a drain: for judges that are at it when the last call has ended.
 BACKGROUND_SECONDS = 5.0
+# After the drain: for calls that were cut short to notice it.
+CUT_SECONDS = 1.0
 # Certificates that changed on disk are served within this time.
 CERTIFICATE_SECONDS = 30.0
 # Files of `--secrets-dir` likewise.
@@ -242,6 +244,11 @@ class Worker:
         self._read_on.end_all()
         await self._background.drain(max(0.0, min(BACKGROUND_SECONDS, end - time.monotonic())))
         self._server.abort()
+        # What was cut short is recorded while there is a spool.
+        end = time.monotonic() + CUT_SECONDS
+        while self.metrics.inflight and time.monotonic() < end:
+            await asyncio.sleep(0.01)
+        self._read_on.end_all()
         return finished
 
     def close(self) -> None:

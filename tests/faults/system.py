@@ -261,7 +261,7 @@ def wait_until(what: Callable[[], bool], timeout_seconds: float = 30.0) -> None:
 def call(base_url: str, key: str, model: str, stream: bool = False) -> tuple[int, bytes]:
     """One call from the test's own thread: status and body, also of errors."""
     try:
-        with urllib.request.urlopen(_request(base_url, key, model, stream), timeout=20) as answer:
+        with urllib.request.urlopen(request_for(base_url, key, model, stream), timeout=20) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -271,7 +271,7 @@ def call(base_url: str, key: str, model: str, stream: bool = False) -> tuple[int
 @contextlib.contextmanager
 def heard_done(base_url: str, key: str, model: str) -> Iterator[None]:
     """A streamed call whose client has read `[DONE]`, and hangs up only at the end of the block."""
-    with urllib.request.urlopen(_request(base_url, key, model, True), timeout=20) as answer:
+    with urllib.request.urlopen(request_for(base_url, key, model, True), timeout=20) as answer:
         for line in answer:
             if line.strip() == b"data: [DONE]":
                 break
@@ -280,7 +280,7 @@ def heard_done(base_url: str, key: str, model: str) -> Iterator[None]:
         yield
 
 
-def _request(base_url: str, key: str, model: str, stream: bool) -> urllib.request.Request:
+def request_for(base_url: str, key: str, model: str, stream: bool) -> urllib.request.Request:
     document = {"model": model, "messages": [{"role": "user", "content": "hi"}], "stream": stream}
     headers = {"authorization": f"Bearer {key}", "content-type": "application/json"}
     return urllib.request.Request(f"{base_url}/chat/completions", json.dumps(document).encode(), headers)

@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
+import time
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from uuid import UUID
+
 import pytest
 
 from tests.faults.scale import FULL, points, times
-from tests.faults.system import OwnProxy, System
+from tests.faults.system import OwnProxy, System, metric, request_for, wait_until
 from tests.support.ledgers import read_spool
 from tests.support.provider.behaviour import Behaviour
 
 EXIT_SECONDS = 35.0
+DRAIN_SECONDS = times(1, 30)
+STREAMS = times(4, 20)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -35,3 +45,58 @@ def test_sigterm_lets_streams_finish_and_flushes_the_spool(system: System, worke
         system.check(proxy.state)
     finally:
         system.provider_as_usual()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_streams_finish_within_the_drain_and_what_outlasts_it_is_cut_and_recorded(
+    system: System, workers: int
+) -> None:
+    # One ends well before the drain does, the other long after it.
+    ends_after = 0.6 * DRAIN_SECONDS
+    system.provider.always("slow", Behaviour(text="word " * 21, tokens_per_second=20 / ends_after))
+    system.provider.always("still", Behaviour(text="word " * 2_000, tokens_per_second=5))
+    arguments = ("--drain", f"{DRAIN_SECONDS}s")
+    try:
+        with OwnProxy(system, f"outlasted-{workers}", workers=workers, arguments=arguments) as proxy:
+            with ThreadPoolExecutor(STREAMS) as threads:
+                models = ["slow", "patient"] * (STREAMS // 2)
+                running = [threads.submit(hear, proxy.base_url, system.api_key, model) for model in models]
+                wait_until(lambda: metric(proxy.ops, "headgate_inflight") == STREAMS)
+                began = time.monotonic()
+                code, seconds = proxy.terminate(DRAIN_SECONDS + 30)
+                heard = [future.result() for future in running]
+            assert code == 0
+            assert all(b"[DONE]" in one.body for one in heard[::2]), "it had the time to end"
+            assert not any(b"[DONE]" in one.body for one in heard[1::2])
+            assert min(one.ended_at for one in heard[1::2]) - began >= DRAIN_SECONDS, "cut before its time"
+            if FULL:
+                assert seconds <= EXIT_SECONDS
+            left = read_spool(proxy.state)
+            assert not left.finals
+            assert not left.intents
+            ledgers = system.check(proxy.state)
+        rows = {row.request_id: row for row in ledgers.rows if row.proxy == proxy.name}
+        for one in heard:
+            row = rows[one.request_id]
+            assert row.output_tokens >= one.body.count(b'"content":') - 1, "what was heard is worth something"
+            assert row.final
+    finally:
+        system.provider_as_usual()
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    request_id: UUID
+    body: bytes
+    # CLOCK_MONOTONIC seconds.
+    ended_at: float
+
+
+def hear(base_url: str, api_key: str, model: str) -> Heard:
+    """A stream to its end, or until it is cut."""
+    body = b""
+    with urllib.request.urlopen(request_for(base_url, api_key, model, True), timeout=90) as answer:
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            while data := answer.read1():
+                body += data
+        return Heard(UUID(answer.headers["x-request-id"]), body, time.monotonic())

@@ -20,7 +20,7 @@ from tests.support.sockets import FaultProxy
 FACTOR = times(30, 1)
 THROUGH = ("tests.faults.hastened", str(FACTOR))
 STREAMS = times(3, 20)
-IDLE_SECONDS = times(5, 1_800)
+IDLE_SECONDS = times(4, 1_800)
 # A ping a second is some more than this both ways; nothing else is said.
 LEAST_BYTES_PER_PING = 17
 NOTICED_SECONDS = 60.0
