@@ -45,7 +45,7 @@ OPTIONS: tuple[tuple[str, int], ...] = (
     # By itself a ping may stay unanswered for a minute, whatever the line above says (grpcio 1.85).
     ("grpc.http2.ping_timeout_ms", 20_000),
     ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_ping_strikes", 3),
     ("grpc.so_reuseport", 0),
 )
