@@ -6,9 +6,13 @@ In the reduced forms both ends ask thirty times as often: once a second, the mos
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
+from pathlib import Path
 
+import grpc
 import pytest
 
+from control_plane.rpc.server import OPTIONS
 from proxy.processes.channel import _OPTIONS as PROXY_OPTIONS
 from tests.faults.control_planes import OwnControlPlane, Watch
 from tests.faults.hastened import hastened
@@ -28,6 +32,13 @@ NOTICED_SECONDS = 60.0
 # Less than a ping may stay unanswered by itself.
 SOON_SECONDS = times(30, 120)
 CALLS = 5
+
+
+@pytest.mark.parametrize(("end", "options"), [("proxy", PROXY_OPTIONS), ("control plane", OPTIONS)])
+def test_grpc_knows_every_option_that_is_set(end: str, options: Iterable[tuple[str, object]]) -> None:
+    """Others it ignores without a word."""
+    known = next(Path(grpc.__file__).parent.glob("_cython/cygrpc*.so")).read_bytes()
+    assert [name for name, _ in options if name.encode() + b"\0" not in known] == [], end
 
 
 @pytest.mark.timeout(IDLE_SECONDS + 600)
