@@ -34,7 +34,7 @@ from headgate.v1 import config_pb2
 
 log = logging.getLogger(__name__)
 
-EVERY_SECONDS = 30.0
+EVERY_SECONDS = 10.0
 # What is so old counts half.
 HALF_LIFE = timedelta(days=30)
 WINDOW = timedelta(days=120)
