@@ -14,13 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 
-from cachetools import TTLCache
+from cachetools import LRUCache, TTLCache
 from sqlmodel import Session
 
 from control_plane.db.database import Database
 from control_plane.errors import DatabaseAway, QueryTooLong
 from control_plane.tokens import store
-from control_plane.tokens.errors import NotAuthenticated
+from control_plane.tokens.errors import NotAuthenticated, TooManyAtOnce
 from control_plane.tokens.model import Principal
 from control_plane.waiting import wait_at_most
 from headgate.rules.credentials import MAX_CREDENTIAL_BYTES, digest
@@ -31,8 +31,11 @@ log = logging.getLogger(__name__)
 BELIEVED_SECONDS = 1.0
 SWEEP_SECONDS = 1.0
 MAX_CACHED = 10_000
-# Look-ups of unknown tokens that may run at once: guessing must not use up the database's connections.
+# Look-ups that may run at once: guessing must not use up the database's connections. Tokens that were good
+# before have some of their own, so that nobody's guesses stand in their way; of the others so many may wait.
 MAX_LOOKUPS = 4
+MAX_KNOWN_LOOKUPS = 2
+MAX_WAITING = 256
 
 
 class Authenticator:
@@ -43,6 +46,9 @@ class Authenticator:
         self._unknown: TTLCache[bytes, bool] = TTLCache(MAX_CACHED, BELIEVED_SECONDS)
         self._in_use: dict[bytes, set[asyncio.Event]] = {}
         self._lookups = asyncio.Semaphore(MAX_LOOKUPS)
+        self._waiting = 0
+        self._known_lookups = asyncio.Semaphore(MAX_KNOWN_LOOKUPS)
+        self._good_before: LRUCache[bytes, None] = LRUCache(MAX_CACHED)
         self._wake = asyncio.Event()
 
     async def authenticate_key(self, sha256: bytes) -> Principal:
@@ -68,15 +74,28 @@ class Authenticator:
         return principal
 
     async def _look_up(self, sha256: bytes) -> Principal:
-        async with self._lookups:
-            if (known := self._known.get(sha256)) is not None:
-                return known
-            now = self._now()
-            found = await self._database.run(lambda session: store.find_principal(session, sha256, now))
+        if sha256 in self._good_before:
+            async with self._known_lookups:
+                return await self._ask(sha256)
+        if self._waiting >= MAX_WAITING:
+            raise TooManyAtOnce(MAX_WAITING)
+        self._waiting += 1
+        try:
+            async with self._lookups:
+                return await self._ask(sha256)
+        finally:
+            self._waiting -= 1
+
+    async def _ask(self, sha256: bytes) -> Principal:
+        if (known := self._known.get(sha256)) is not None:
+            return known
+        now = self._now()
+        found = await self._database.run(lambda session: store.find_principal(session, sha256, now))
         if found is None:
             self._unknown[sha256] = True
             raise NotAuthenticated
         self._known[sha256] = found
+        self._good_before[sha256] = None
         return found
 
     @contextmanager
