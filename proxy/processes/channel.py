@@ -64,7 +64,8 @@ class Channels:
         self._ca = ca_file.read_bytes() if ca_file is not None else None
         self._identity = identity
         self._index = 0
-        self._channel: grpc.aio.Channel | None = None
+        # By address: made once each, or every try at a control plane that is away would leave one behind.
+        self._channels: dict[str, grpc.aio.Channel] = {}
         self._stale: list[grpc.aio.Channel] = []
 
     @property
@@ -73,17 +74,19 @@ class Channels:
 
     def channel(self) -> grpc.aio.Channel:
         """For the streams."""
-        if self._channel is None:
+        channel = self._channels.get(self.address)
+        if channel is None:
             identity = self._identity
             if identity is None or identity.current is None:
-                self._channel = self._open()
+                channel = self._open()
             else:
                 host = self.address.rpartition(":")[0]
                 name = ("grpc.ssl_target_name_override", LISTENER_NAME)
-                self._channel = grpc.aio.secure_channel(
+                channel = grpc.aio.secure_channel(
                     f"{host}:{identity.current.port}", identity.credentials(), [*_OPTIONS, name]
                 )
-        return self._channel
+            self._channels[self.address] = channel
+        return channel
 
     def first_contact(self) -> grpc.aio.Channel:
         """Where a proxy joins and renews: the listener that asks for no certificate."""
@@ -101,16 +104,13 @@ class Channels:
 
     def next(self) -> None:
         """Goes on to the next address, if there is another."""
-        if len(self._addresses) > 1:
-            self._index = (self._index + 1) % len(self._addresses)
-            self.renewed()
+        self._index = (self._index + 1) % len(self._addresses)
 
     def renewed(self) -> None:
         """What is opened from now on is a new channel; streams that are open stay on theirs."""
-        if self._channel is not None:
-            self._stale.append(self._channel)
-            self._channel = None
+        self._stale += self._channels.values()
+        self._channels.clear()
 
     async def close(self) -> None:
-        for channel in [*self._stale, *([self._channel] if self._channel is not None else [])]:
+        for channel in [*self._stale, *self._channels.values()]:
             await channel.close()

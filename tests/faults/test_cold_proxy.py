@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.counted import counted
 from tests.faults.played import PlayedControlPlane
 from tests.faults.scale import FULL, points, times
 from tests.faults.system import OwnProxy, call, get, metric, wait_until
@@ -92,6 +93,25 @@ def test_cold_proxies_ask_again_with_growing_pauses_that_chance_spreads(
     if FULL:
         assert min(shares) >= 0.45, "and nobody hurries"
         assert max(moments[-1] - moments[-2] for moments in asked.values()) <= MAX_BACKOFF_SECONDS + 0.2
+
+
+def test_a_proxy_that_goes_round_its_control_planes_keeps_one_channel_to_each(
+    control_plane: PlayedControlPlane, tmp_path: Path
+) -> None:
+    counts = tmp_path / "counts.json"
+    with PlayedControlPlane(tmp_path, API_KEY) as other:
+        other.unavailable = True
+        both = [f"127.0.0.1:{one.grpc_port}" for one in (control_plane, other)]
+        with OwnProxy(
+            control_plane,
+            "round",
+            cold=True,
+            through=("tests.faults.counted", str(counts)),
+            arguments=("--control-plane", *both),
+        ) as proxy:
+            for one in (control_plane, other):
+                wait_until(lambda one=one: len(one.told.hellos) >= TRIES // 2)  # type: ignore[misc]
+            assert counted(proxy.process.pid, counts)["channels"] == len(both)
 
 
 def test_a_cold_proxy_is_ready_soon_after_its_control_plane_is_back(tmp_path: Path) -> None:
