@@ -6,6 +6,7 @@ and no log; a proxy that joined shows its certificate instead.
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +23,10 @@ KEEPALIVE_MS = 30_000
 KEEPALIVE_TIMEOUT_MS = 10_000
 # An update's messages are chunked at 1 MiB; a single resource can be larger.
 MAX_MESSAGE_BYTES = 16 * 2**20
+
+# Channels of earlier certificates that open streams may still use; a stream of five certificates ago comes
+# again.
+MAX_STALE = 8
 
 # What the listener for certificates is called, whatever its address is.
 LISTENER_NAME = "control-plane.headgate"
@@ -67,6 +72,7 @@ class Channels:
         # By address: made once each, or every try at a control plane that is away would leave one behind.
         self._channels: dict[str, grpc.aio.Channel] = {}
         self._stale: list[grpc.aio.Channel] = []
+        self._closing: set[asyncio.Task[None]] = set()
 
     @property
     def address(self) -> str:
@@ -110,6 +116,10 @@ class Channels:
         """What is opened from now on is a new channel; streams that are open stay on theirs."""
         self._stale += self._channels.values()
         self._channels.clear()
+        while len(self._stale) > MAX_STALE:
+            closing = asyncio.get_running_loop().create_task(self._stale.pop(0).close())
+            self._closing.add(closing)
+            closing.add_done_callback(self._closing.discard)
 
     async def close(self) -> None:
         for channel in [*self._stale, *self._channels.values()]:
