@@ -24,8 +24,8 @@ KEEPALIVE_TIMEOUT_MS = 10_000
 # An update's messages are chunked at 1 MiB; a single resource can be larger.
 MAX_MESSAGE_BYTES = 16 * 2**20
 
-# Channels of earlier certificates that open streams may still use; a stream of five certificates ago comes
-# again.
+# Channels of earlier certificates that open streams may still use; what loses one
+# so comes again on the next.
 MAX_STALE = 8
 
 # What the listener for certificates is called, whatever its address is.
