@@ -73,6 +73,16 @@ class Facts:
         "tenant",
         "user",
     )
+    # Said here for whoever reads them before this module was read to its end (conditions.py).
+    model: str
+    task: str
+    session: str
+    user: str
+    metadata: Mapping[str, str] | tuple[tuple[str, str], ...]
+    key: str
+    tenant: str
+    region: str
+    now: float
 
     def __init__(
         self,
