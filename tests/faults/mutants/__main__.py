@@ -1,7 +1,8 @@
 """`python -m tests.faults.mutants [NAME…]`: applies each patch to a copy of the tree, and its test must fail.
 
-A patch says above its first line of diff which test that is (`Test: …`). Exit code 1 if a mutant survives,
-or no longer applies: then the mechanism has moved, and the patch has to follow it.
+A patch says above its first line of diff which test that is (`Test: …`), and whether chance needs the full
+counts (`Counts: full`). Exit code 1 if a mutant survives, or no longer applies: then the mechanism has
+moved, and the patch has to follow it.
 """
 
 from __future__ import annotations
@@ -30,13 +31,14 @@ class Mutant:
     patch: Path
     what: str
     test: str
+    full: bool = False
 
 
 def mutants(names: list[str]) -> list[Mutant]:
     found = []
     for patch in sorted(PATCHES.glob("*.patch")):
-        head = dict(re.findall(r"^(Mutant|Test): (.+)$", patch.read_text(), re.MULTILINE))
-        found.append(Mutant(patch.stem, patch, head["Mutant"], head["Test"]))
+        head = dict(re.findall(r"^(Mutant|Test|Counts): (.+)$", patch.read_text(), re.MULTILINE))
+        found.append(Mutant(patch.stem, patch, head["Mutant"], head["Test"], head.get("Counts") == "full"))
     return [one for one in found if not names or one.name in names]
 
 
@@ -59,6 +61,8 @@ def is_killed(mutant: Mutant, folder: Path) -> tuple[bool, str]:
     if applied.returncode != 0:
         return False, f"the patch does not apply any more: {applied.stderr.strip()}"
     environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{folder / 'proto'}"}
+    if mutant.full:
+        environment["HEADGATE_FAULTS"] = "full"
     command = [sys.executable, "-m", "pytest", "-x", "-p", "no:xdist", *shlex.split(mutant.test)]
     try:
         done = subprocess.run(
