@@ -30,6 +30,7 @@ def shared_provider() -> Iterator[FakeProvider]:
 
 @pytest.fixture
 def provider(shared_provider: FakeProvider) -> FakeProvider:
+    shared_provider.wait_done(0)  # an answer still under way would come into the next test's ledger
     shared_provider.reset()
     return shared_provider
 
