@@ -234,7 +234,7 @@ class Supervisor:
             if self._config.connected:
                 self._last_good.mark_contact()
             for name, bad in (
-                ("spool_filling", health.spool_bytes > ALARM_SHARE * health.spool_limit_bytes),
+                ("spool_filling", self._is_filling(health)),
                 ("config_stale", health.config_staleness_seconds > STALE_ALARM_SECONDS),
             ):
                 if bad and name not in raised:
@@ -243,6 +243,11 @@ class Supervisor:
                 elif not bad and name in raised:
                     raised.discard(name)
                     self._log.event("alarm_over", alarm=name)
+
+    def _is_filling(self, health: Health) -> bool:
+        """All of them together (they may share a disk), or one worker's, which then refuses calls alone."""
+        together = health.spool_bytes > ALARM_SHARE * health.spool_limit_bytes
+        return together or self._shipper.fullest_bytes > ALARM_SHARE * self._settings.spool_bytes
 
     def _status(self) -> config_pb2.ProxyStatus:
         status = config_pb2.ProxyStatus(

@@ -96,6 +96,11 @@ class Shipper:
         return sum(reader.bytes_on_disk() for reader in self._readers.values())
 
     @property
+    def fullest_bytes(self) -> int:
+        """Of the spool that has most: each worker's is bounded by itself."""
+        return max((reader.bytes_on_disk() for reader in self._readers.values()), default=0)
+
+    @property
     def lag_seconds(self) -> float:
         """Age of the oldest record that is not acknowledged."""
         if self._oldest_ms is None:

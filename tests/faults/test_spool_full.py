@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import time
 import urllib.error
@@ -19,6 +20,8 @@ from tests.support.sockets import FaultProxy
 
 MIB = 2**20
 ROOM_BYTES = times(12, 64) * MIB
+# Of each worker; one that has nothing keeps two segments all the same.
+LOPSIDED_BYTES = 32 * MIB
 # What somebody else has on the same disk, and what is neither his nor a segment.
 ELSES_BYTES, REST_BYTES = times(4, 16) * MIB, 1 * MIB
 # Reduced, the setting stands in where no disk can be mounted.
@@ -72,6 +75,33 @@ def test_a_full_spool_is_said_refuses_calls_and_heals_with_nothing_lost(system: 
         assert metric(proxy.ops, "headgate_spool_damaged_frames") == 0
         system.check(proxy.state)
         assert "spool_full" not in events(proxy), "a call that was let in found no room for its record"
+
+
+def test_one_full_worker_raises_the_alarm_though_the_other_has_room(system: System) -> None:
+    arguments = ("--spool-size", f"{LOPSIDED_BYTES // MIB}MiB")
+    with (
+        FaultProxy(system.grpc_port) as way,
+        OwnProxy(system, "lopsided", way.port, workers=2, arguments=arguments) as proxy,
+    ):
+        way.set(refuse=True)
+        way.reset_all()
+        body = json.dumps({"model": "quick", "messages": [{"role": "user", "content": "hi"}]}).encode()
+        headers = {"authorization": f"Bearer {system.api_key}", "content-type": "application/json", **HEAVY}
+        # One connection stays with one worker.
+        connection = http.client.HTTPConnection("127.0.0.1", proxy.http_port, timeout=20)
+        with contextlib.closing(connection):
+            status = 200
+            while status == 200:
+                connection.request("POST", "/v1/chat/completions", body, headers)
+                with connection.getresponse() as answer:
+                    status = answer.status
+                    answer.read()
+        assert status == 503
+        assert metric(proxy.ops, "headgate_spool_bytes") < ALARM_SHARE * 2 * LOPSIDED_BYTES
+        wait_until(lambda: "spool_filling" in events(proxy), 15)
+        way.heal()
+        wait_until(lambda: "alarm_over" in events(proxy))
+        system.check(proxy.state)
 
 
 def events(proxy: OwnProxy) -> list[str]:
