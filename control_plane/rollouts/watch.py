@@ -85,8 +85,10 @@ class RolloutWatch:
             self._rollouts.halt(session, ACTOR, reason, now)
             log.error("rollout halted", extra={"data": {"rollout": row.revision, "reason": reason}})
             return
-        behind = [proxy for proxy in group if proxy.connected and proxy.acked.revision < row.revision]
-        if now >= row.started_at + timedelta(seconds=row.bake_seconds) and not behind:
+        # One that nobody has tried is not without trouble: a label that no proxy has promotes nothing.
+        tried = any(proxy.acked.revision >= row.revision for proxy in group)
+        behind = any(proxy.connected and proxy.acked.revision < row.revision for proxy in group)
+        if now >= row.started_at + timedelta(seconds=row.bake_seconds) and tried and not behind:
             self._rollouts.promote(session, ACTOR, f"no trouble in {row.bake_seconds} s", now)
             log.info("rollout promoted", extra={"data": {"rollout": row.revision}})
 

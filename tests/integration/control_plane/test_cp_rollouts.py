@@ -117,6 +117,17 @@ async def test_it_is_promoted_by_itself_when_its_time_is_over(database: Secret) 
         assert proxies.policies() == ["new"] * 4
 
 
+async def test_what_no_proxy_has_tried_is_not_promoted_by_itself(database: Secret) -> None:
+    async with Replica.running(database) as replica:
+        owner, proxies = await fleet(replica)
+        started = await start(owner, AFTER, bake=1, labels={"pool": "canery"})
+        assert list(started.rollout.proxies) == []
+        await proxies.reach(started.rollout.revision)
+        await asyncio.sleep(1.5)
+        assert (await last(owner)).state == "canary"
+        assert proxies.policies() == ["old"] * 4
+
+
 async def test_halting_gives_the_group_back_what_the_others_have(database: Secret) -> None:
     async with Replica.running(database) as replica:
         owner, proxies = await fleet(replica)
