@@ -11,6 +11,9 @@ BODY = json.dumps(chat("alpha")).encode()
 HIDDEN = json.dumps(chat("beta")).encode()
 
 START = b"POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\nauthorization: Bearer KEY\r\n"
+# Sent after every form: a connection that is still open answers it and closes, so that nobody waits in vain
+# for one more answer. No provider is asked for the list of models.
+LAST = b"GET /v1/models HTTP/1.1\r\nhost: h\r\nauthorization: Bearer KEY\r\nconnection: close\r\n\r\n"
 HIDDEN_REQUEST = START + b"content-length: %d\r\n\r\n" % len(HIDDEN) + HIDDEN
 CHUNKED = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
 LENGTH = b"content-length: %d\r\n" % len(BODY)
