@@ -94,7 +94,10 @@ class ConfigStreams:
         base = await self._base_view(served, proxy)
         if served is not None:
             proxy.acked = served
-        return WatchSession(self._updates, served, base)
+        refused = _version(hello.refused.version) if hello.HasField("refused") else None
+        if refused is not None:
+            self._fleet.refused(proxy, refused, hello.refused.resource, hello.refused.reason)
+        return WatchSession(self._updates, served, base, refused)
 
     async def _base_view(self, served: Version | None, proxy: Proxy) -> View | None:
         """The view that the proxy has, where that is certain; else it gets a whole snapshot."""

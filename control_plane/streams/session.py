@@ -12,13 +12,15 @@ from control_plane.snapshots.updates import Update, Updates
 
 
 class WatchSession:
-    def __init__(self, updates: Updates, served: Version | None, base: View | None) -> None:
-        """`served`: what the proxy says it has; `base`: the view that this was, where it is known."""
+    def __init__(
+        self, updates: Updates, served: Version | None, base: View | None, refused: Version | None = None
+    ) -> None:
+        """`served`, `refused`: what the proxy says of itself; `base`: the view of `served`, if known."""
         self._updates = updates
         self._served = served
         self._base = base
         self._under_way: tuple[Update, View] | None = None
-        self._refused: Version | None = None
+        self._refused = refused
 
     @property
     def served(self) -> Version | None:

@@ -18,6 +18,10 @@ from proxy.config.model import Snapshot, Version
 MAX_MESSAGES = 1_024
 
 
+class UpdateMisplaced(ConfigRefused):
+    """Refused for how it was sent, not for what is in it: another stream may bring it well."""
+
+
 class ConfigHolder:
     def __init__(self, secrets_dir: Path | None = None) -> None:
         self.snapshot: Snapshot | None = None
@@ -60,7 +64,7 @@ class ConfigHolder:
         if len(self._waiting) > MAX_MESSAGES:
             self._waiting.clear()
             self._given_up = update.nonce
-            raise ConfigRefused("", f"an update of more than {MAX_MESSAGES} messages")
+            raise UpdateMisplaced("", f"an update of more than {MAX_MESSAGES} messages")
         if not update.last:
             return False
         messages, self._waiting = self._waiting, []
@@ -72,10 +76,10 @@ class ConfigHolder:
         version = Version(last.version.epoch, last.version.revision)
         known = self.version
         if known is not None and version < known:
-            raise ConfigRefused("", f"version {version} is older than {known}, which is served")
+            raise UpdateMisplaced("", f"version {version} is older than {known}, which is served")
         if last.HasField("base"):
             if known is None or known != Version(last.base.epoch, last.base.revision):
-                raise ConfigRefused("", f"a delta against a version that is not served ({known})")
+                raise UpdateMisplaced("", f"a delta against a version that is not served ({known})")
             entries = dict(self.entries)
         else:
             entries = {}

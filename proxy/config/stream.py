@@ -15,7 +15,7 @@ import grpc
 
 from headgate.v1 import config_pb2, config_pb2_grpc
 from proxy.config.compile import ConfigRefused
-from proxy.config.holder import ConfigHolder
+from proxy.config.holder import ConfigHolder, UpdateMisplaced
 from proxy.logs import Log
 from proxy.settings import Settings
 
@@ -53,6 +53,8 @@ class ConfigStream:
         self._learned = learned
         self._random = random
         self.connected = False
+        # Said again in every hello, so that a reconnect does not bring the same version once more.
+        self._refused: config_pb2.ConfigNack | None = None
         # Said once, not at every retry.
         self._last_loss = ""
 
@@ -107,9 +109,12 @@ class ConfigStream:
             nack = config_pb2.ConfigNack(
                 nonce=update.nonce, version=update.version, resource=refused.resource, reason=refused.reason
             )
+            if not isinstance(refused, UpdateMisplaced):
+                self._refused = nack
             await outgoing.put(config_pb2.WatchRequest(nack=nack))
             self._log.event("config_refused", resource=refused.resource, reason=refused.reason)
             return
+        self._refused = None
         await self._applied()
         await outgoing.put(
             config_pb2.WatchRequest(ack=config_pb2.ConfigAck(nonce=update.nonce, version=update.version))
@@ -127,6 +132,7 @@ class ConfigStream:
             region=self._settings.region,
             labels=self._settings.labels,
             software_version=SOFTWARE_VERSION,
+            refused=self._refused,
         )
         version = self._holder.version
         if version is not None:

@@ -191,6 +191,30 @@ def test_half_an_update_is_void_when_its_stream_breaks(served: Served) -> None:
     served.is_on(revision, f"m{revision}")
 
 
+def test_a_proxy_that_reconnects_says_what_it_refused_until_it_has_taken_another(served: Served) -> None:
+    good, refused = served.takes_the_next(), served.next_revision()
+    number = len(served.control_plane.told.nacks) + 1
+    served.control_plane.welcome = []
+    served.control_plane.send(update(refused, odd_kind(), base=good))
+    nack = served.control_plane.wait_for_nack(number)
+    assert nack.resource == "provider/default/odd"
+    assert reconnected(served).refused == nack
+    misplaced = update(good - 1, APP, *SLOW)  # nothing is wrong with what is in it
+    served.control_plane.send(misplaced)
+    assert served.control_plane.wait_for_nack(number + 1).nonce == misplaced.nonce
+    assert reconnected(served).refused == nack
+    served.takes_the_next()
+    assert not reconnected(served).HasField("refused")
+
+
+def reconnected(served: Served) -> config_pb2.ProxyHello:
+    """The proxy's hello after its stream was ended."""
+    came = len(served.control_plane.told.hellos)
+    served.control_plane.end_stream()
+    wait_until(lambda: len(served.control_plane.told.hellos) > came)
+    return served.control_plane.told.hellos[-1][1]
+
+
 def test_a_refused_version_is_sent_once_and_the_next_one_to_all(system: System) -> None:
     """A real control plane: one proxy refuses, another takes everything."""
     with OwnControlPlane(system, "refused") as control_plane:

@@ -43,7 +43,7 @@ class WatchRequest(_message.Message):
     def __init__(self, hello: _Optional[_Union[ProxyHello, _Mapping]] = ..., ack: _Optional[_Union[ConfigAck, _Mapping]] = ..., nack: _Optional[_Union[ConfigNack, _Mapping]] = ..., status: _Optional[_Union[ProxyStatus, _Mapping]] = ...) -> None: ...
 
 class ProxyHello(_message.Message):
-    __slots__ = ("name", "region", "labels", "software_version", "version")
+    __slots__ = ("name", "region", "labels", "software_version", "version", "refused")
     class LabelsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -56,12 +56,14 @@ class ProxyHello(_message.Message):
     LABELS_FIELD_NUMBER: _ClassVar[int]
     SOFTWARE_VERSION_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    REFUSED_FIELD_NUMBER: _ClassVar[int]
     name: str
     region: str
     labels: _containers.ScalarMap[str, str]
     software_version: str
     version: Version
-    def __init__(self, name: _Optional[str] = ..., region: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., software_version: _Optional[str] = ..., version: _Optional[_Union[Version, _Mapping]] = ...) -> None: ...
+    refused: ConfigNack
+    def __init__(self, name: _Optional[str] = ..., region: _Optional[str] = ..., labels: _Optional[_Mapping[str, str]] = ..., software_version: _Optional[str] = ..., version: _Optional[_Union[Version, _Mapping]] = ..., refused: _Optional[_Union[ConfigNack, _Mapping]] = ...) -> None: ...
 
 class ConfigAck(_message.Message):
     __slots__ = ("nonce", "version")

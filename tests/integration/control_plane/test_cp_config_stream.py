@@ -80,6 +80,30 @@ async def test_a_refused_version_is_seen_and_not_sent_again(database: Secret) ->
         assert await proxy.is_quiet()
 
 
+async def test_a_refused_version_is_not_sent_again_on_another_stream(database: Secret) -> None:
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        token = await replica.proxy_token()
+        proxy = ScriptedProxy(replica.client(token))
+        await proxy.hello()
+        await proxy.accept()
+        await owner.apply(PROVIDER)
+        update = await proxy.refuse("provider/default/openai", "I do not like it")
+        proxy.leave()
+        again = ScriptedProxy(replica.client(token))
+        again.version = proxy.version
+        await again.hello(
+            refused=config_pb2.ConfigNack(
+                version=update.version, resource="provider/default/openai", reason="I do not like it"
+            )
+        )
+        (view,) = (await owner.call("ListProxies")).proxies
+        assert view.last_nack == "provider/default/openai: I do not like it"
+        await owner.apply(make("key", name="k"), source="other")
+        later = await again.receive()
+        assert later.version.revision > update.version.revision
+
+
 async def test_the_next_update_waits_for_the_answer_and_merges_what_came_meanwhile(database: Secret) -> None:
     async with Replica.running(database) as replica:
         owner = await replica.owner()

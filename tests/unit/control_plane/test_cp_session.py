@@ -56,6 +56,12 @@ def test_a_refused_version_is_not_sent_again_and_the_next_is_against_the_last_go
     assert parts(session.next_update(THREE.view("us")))[0].base.revision == 1
 
 
+def test_what_a_proxy_refused_on_an_earlier_stream_is_not_sent_again() -> None:
+    session = WatchSession(Updates(), ONE.version, ONE.view("us"), refused=TWO.version)
+    assert session.next_update(TWO.view("us")) is None
+    assert parts(session.next_update(THREE.view("us")))[0].base.revision == 1
+
+
 def test_a_proxy_that_is_current_gets_nothing() -> None:
     session = WatchSession(Updates(), TWO.version, TWO.view("us"))
     assert session.next_update(TWO.view("us")) is None
