@@ -90,7 +90,6 @@ class Gateway:
     def forget_connections(self) -> None:
         """The proxy's next attempt opens a connection of its own."""
         self.provider.drop_connections()
-        time.sleep(0.02)
 
     def apply(self, request: admin_pb2.ApplyResourcesRequest) -> None:
         """Raises grpc.RpcError; nothing of a manifest's own checks comes before."""

@@ -12,6 +12,7 @@ import socket
 import struct
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -167,6 +168,12 @@ class Connection(asyncio.Protocol):
         while self.left_how is None:
             await self._wait()
         raise ClientLeft
+
+    def say_goodbye(self) -> None:
+        """Nothing more will be sent; a client that hears it closes, and that can be waited for."""
+        if self._transport is not None:
+            with suppress(OSError):  # it may have been reset meanwhile
+                self._transport.write_eof()
 
     def close(self) -> None:
         if self._transport is not None:

@@ -135,7 +135,8 @@ class Ledger:
                 document = {name: getattr(attempt, name) for name in _DONE_FIELDS}
                 document |= {"entry": "done", "served": dataclasses.asdict(attempt.served)}
                 self._append(self._file, document)
-            self._attempts[attempt.number] = attempt
+            if attempt.number in self._attempts:  # else it was forgotten while it was being answered
+                self._attempts[attempt.number] = attempt
             self._changed.notify_all()
 
     def attempts(self) -> list[Attempt]:

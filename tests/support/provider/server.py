@@ -22,6 +22,8 @@ from tests.support.provider.reply import JSON, parsed, reply_to
 from tests.support.provider.script import Script
 
 LISTEN_BACKLOG = 4096
+# For clients that do not listen while they wait.
+GOODBYE_SECONDS = 1.0
 _KEY_HEADERS = ("authorization", "x-api-key", "x-goog-api-key")
 # Gemini's stands in the path, and a form's in a part of its own.
 _MODEL_IN_PATH = re.compile(r"/models/([^:?]+):")
@@ -48,7 +50,7 @@ class ProviderServer:
         self._script = script
         self._controls = Controls(ledger, script, self.counts)
         self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: dict[asyncio.Task[None], Connection] = {}
 
     def counts(self) -> dict[str, int]:
         return {
@@ -68,7 +70,7 @@ class ProviderServer:
 
     async def stop(self) -> None:
         await self.stop_listening()
-        await self.drop_connections()
+        await self._cancel()
 
     async def stop_listening(self) -> None:
         """New connections are refused; those that are open go on."""
@@ -76,6 +78,14 @@ class ProviderServer:
             self._server.close()
 
     async def drop_connections(self) -> None:
+        """Clients that are at rest have seen it, and closed their end too, when this returns."""
+        for connection in self._tasks.values():
+            connection.say_goodbye()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=GOODBYE_SECONDS)
+        await self._cancel()
+
+    async def _cancel(self) -> None:
         tasks = list(self._tasks)
         for task in tasks:
             task.cancel()
@@ -87,8 +97,8 @@ class ProviderServer:
 
     def _opened(self, connection: Connection) -> None:
         task = asyncio.get_running_loop().create_task(self._serve(connection))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._tasks[task] = connection
+        task.add_done_callback(self._tasks.pop)
 
     async def _serve(self, connection: Connection) -> None:
         count = 0
