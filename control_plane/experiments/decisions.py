@@ -30,6 +30,9 @@ class Rule:
     # 0: it goes on until there is a winner.
     max_units: int = 0
     more_is_better: bool = True
+    # How many it began with: the chance of being wrong is shared among all their pairs, also when some of
+    # them are out. At least as many as are left.
+    variants: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +44,67 @@ class Decision:
     next_best: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """`loser`, `to`: positions of variants; `by`: how much better the latter is."""
+
+    loser: int
+    to: int
+    by: Interval
+
+
 # (one, other) → how much more the other has; None: too few units yet.
 Compare = Callable[[int, int], "Interval | None"]
 
 
 def decide(sums: Sequence[Sums], rule: Rule, *, preferences: bool = False) -> Decision | None:
-    """None: not yet. `sums`: of each variant, the first one first.
+    """None: not yet. `sums`: of each variant that is left, the first one first.
 
     `preferences`: each variant's sums are of its being liked better (1) or less (-1) than the first, whose
     own are empty.
     """
     if len(sums) < 2:
         return None
-    pairs = len(sums) * (len(sums) - 1) // 2
-    alpha = (1 - rule.confidence) / pairs
+    counted = sums[1:] if preferences else sums
+    units = min(one.units for one in counted)
+    if units < max(rule.min_units, MIN_UNITS):
+        return None
+    best = _best(len(sums), _comparing(sums, rule, preferences))
+    if best is not None:
+        return best
+    return Decision(0) if rule.max_units and units >= rule.max_units else None
+
+
+def losers(sums: Sequence[Sums], rule: Rule, *, preferences: bool = False) -> list[Loss]:
+    """Who is surely worse than another one, of those with units enough; the first one never by preferences.
+
+    Successive elimination: the shares of those that are left keep their proportions, so that no day with
+    other traffic than the one before is mixed into a difference, as where shares follow the figures.
+    Even-Dar, Mannor, Mansour: "Action Elimination and Stopping Conditions", JMLR 7 (2006).
+    """
+    compared = _comparing(sums, rule, preferences)
+    found = []
+    for loser, others in enumerate(sums):
+        if preferences and not loser:
+            continue  # what all are compared with
+        surest: Loss | None = None
+        for other, theirs in enumerate(sums):
+            counted = others.units if preferences and not other else min(others.units, theirs.units)
+            if other == loser or counted < max(rule.min_units, MIN_UNITS):
+                continue
+            by = compared(loser, other)
+            if by is None or by.difference <= by.half_width:
+                continue
+            if surest is None or by.difference > surest.by.difference:
+                surest = Loss(loser, other, by)
+        if surest is not None:
+            found.append(surest)
+    return found
+
+
+def _comparing(sums: Sequence[Sums], rule: Rule, preferences: bool) -> Compare:
+    began_with = max(len(sums), rule.variants)
+    alpha = (1 - rule.confidence) / (began_with * (began_with - 1) // 2)
 
     def compared(one: int, other: int) -> Interval | None:
         if not preferences:
@@ -69,14 +119,7 @@ def decide(sums: Sequence[Sums], rule: Rule, *, preferences: bool = False) -> De
             return found
         return Interval(-found.difference, found.half_width)
 
-    counted = sums[1:] if preferences else sums
-    units = min(one.units for one in counted)
-    if units < max(rule.min_units, MIN_UNITS):
-        return None
-    best = _best(len(sums), compared)
-    if best is not None:
-        return best
-    return Decision(0) if rule.max_units and units >= rule.max_units else None
+    return compared
 
 
 def _best(count: int, compared: Compare) -> Decision | None:

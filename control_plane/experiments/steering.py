@@ -22,8 +22,10 @@ from control_plane.experiments import store
 from control_plane.experiments.decisions import (
     DEFAULT_CONFIDENCE,
     Decision,
+    Loss,
     Rule,
     decide,
+    losers,
     rate_is_above,
     ratio_is_above,
 )
@@ -167,9 +169,14 @@ class Steering:
             sums = [found.get(name, Sums()) for name in names]
         else:
             sums = [arms[name].metrics[known.decided_by] if name in arms else Sums() for name in names]
-        rule = _rule(known)
-        decision = decide(sums, rule, preferences=known.decided_by == PREFERENCE)
+        rule, preferences = _rule(known), known.decided_by == PREFERENCE
+        decision = decide(sums, rule, preferences=preferences)
         if decision is None:
+            if known.spec.stop.eliminate:
+                for loss in losers(sums, rule, preferences=preferences):
+                    if _may_stop(replace(known, decided=decided), names[loss.loser]):
+                        lost = _lost(known, loss, names, sums, rule)
+                        decided = decided.without(names[loss.loser], lost, now)
             return decided
         winner = names[decision.winner]
         evidence = _evidence(known, decision, names, sums, rule)
@@ -202,6 +209,7 @@ def _rule(known: Known) -> Rule:
         min_units=stop.min_samples or MIN_UNITS,
         max_units=stop.max_samples,
         more_is_better=known.decided_by == PREFERENCE or STOP_METRICS[known.decided_by],
+        variants=len(known.spec.variants),
     )
 
 
@@ -216,6 +224,14 @@ def _evidence(known: Known, decision: Decision, names: list[str], sums: list[Sum
     return (
         f"{what} of {winner} is better than {other}'s by {by.difference:.3g} ± {by.half_width:.2g} "
         f"({units}; {rule.confidence:.4g} confidence over all looks)"
+    )
+
+
+def _lost(known: Known, loss: Loss, names: list[str], sums: list[Sums], rule: Rule) -> str:
+    better, by = names[loss.to], loss.by
+    return (
+        f"{known.decided_by} of {better} is better by {by.difference:.3g} ± {by.half_width:.2g} "
+        f"({sums[loss.loser].units} units; {rule.confidence:.4g} confidence over all looks)"
     )
 
 

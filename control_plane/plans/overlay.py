@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from sqlmodel import Session
 
 from control_plane.errors import InvalidField
+from control_plane.experiments.state import Decided, effective
 from control_plane.plans.model import PlanCandidate
 from control_plane.plans.tree import EntryName
 from control_plane.resources.model import Declared
+from control_plane.resources.store import ResourceStore
 from control_plane.snapshots.prices import model_prices, model_window
 from headgate.policy.compile import PolicyCompiler
 from headgate.rules.names import SHARED_TENANT
@@ -28,6 +33,17 @@ def overlaid(
                 name = kind, one.ref.shown_tenant, one.ref.name
                 together[name] = _entry(one, together.get(name), together)
     return together
+
+
+def as_decided(session: Session, declared: Sequence[Declared]) -> list[Declared]:
+    """The same, but experiments as they would hold: applying one again undoes no decision about it."""
+    states = ResourceStore(session).get_states([one.ref for one in declared if one.ref.kind == "experiment"])
+    return [
+        replace(one, spec=effective(one.spec, Decided.read(states[one.ref].detail)))
+        if isinstance(one.spec, resources_pb2.Experiment) and one.ref in states
+        else one
+        for one in declared
+    ]
 
 
 def check(entries: Mapping[EntryName, config_pb2.ConfigEntry], declared: Sequence[Declared]) -> None:

@@ -14,7 +14,7 @@ from sqlmodel import Session
 from control_plane.db.database import Database
 from control_plane.plans import recorded
 from control_plane.plans.errors import ReplayRunning
-from control_plane.plans.overlay import check, overlaid
+from control_plane.plans.overlay import as_decided, check, overlaid
 from control_plane.plans.recorded import PAGE, Recorded, Window
 from control_plane.plans.replay import Replay
 from control_plane.plans.report import Report
@@ -35,12 +35,13 @@ class Replays:
         self._running = False
 
     async def run(
-        self, window: Window, declared: Sequence[Declared]
+        self, window: Window, asked: Sequence[Declared]
     ) -> AsyncIterator[tuple[int, int, Report | None]]:
         """(attempts read, of about so many, the report at the end). Raises ReplayRunning, InvalidField."""
         if self._running:
             raise ReplayRunning
         snapshot = self._publisher.require()
+        declared = await self._database.read(lambda session: as_decided(session, asked))
         check(overlaid(_messages(snapshot.view("").entries), declared), declared)
 
         def entries_of(region: str) -> Mapping[EntryName, config_pb2.ConfigEntry]:

@@ -478,18 +478,20 @@ class HttpCheck(_message.Message):
     def __init__(self, url: _Optional[str] = ..., private_network: _Optional[bool] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class StopRule(_message.Message):
-    __slots__ = ("confidence", "min_samples", "max_samples", "then", "by")
+    __slots__ = ("confidence", "min_samples", "max_samples", "then", "by", "eliminate")
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     MIN_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     MAX_SAMPLES_FIELD_NUMBER: _ClassVar[int]
     THEN_FIELD_NUMBER: _ClassVar[int]
     BY_FIELD_NUMBER: _ClassVar[int]
+    ELIMINATE_FIELD_NUMBER: _ClassVar[int]
     confidence: float
     min_samples: int
     max_samples: int
     then: str
     by: str
-    def __init__(self, confidence: _Optional[float] = ..., min_samples: _Optional[int] = ..., max_samples: _Optional[int] = ..., then: _Optional[str] = ..., by: _Optional[str] = ...) -> None: ...
+    eliminate: bool
+    def __init__(self, confidence: _Optional[float] = ..., min_samples: _Optional[int] = ..., max_samples: _Optional[int] = ..., then: _Optional[str] = ..., by: _Optional[str] = ..., eliminate: _Optional[bool] = ...) -> None: ...
 
 class Guardrails(_message.Message):
     __slots__ = ("error_rate", "cost_ratio", "latency_ratio")

@@ -10,7 +10,7 @@ import pytest
 
 from control_plane.plans import recorded
 from headgate.rules.credentials import Secret
-from headgate.v1 import admin_pb2, routing_pb2, usage_pb2
+from headgate.v1 import admin_pb2, experiments_pb2, routing_pb2, usage_pb2
 from tests.integration.control_plane.records import make_id, make_record
 from tests.integration.control_plane.replica import Client, Replica, make, refused
 from tests.integration.control_plane.test_cp_ingest import reporter
@@ -81,6 +81,24 @@ async def test_of_very_much_a_part_of_the_requests_is_taken_whole(
         assert report.one_in == 4
         assert report.attempts == 2 * report.calls, "a request's attempts come together"
         assert 80 <= report.calls <= 175  # 125 expected; five deviations of 9.7 each way
+
+
+async def test_a_manifest_with_a_decided_experiment_is_replayed_as_it_was_decided(database: Secret) -> None:
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        variants = [{"name": "a", "use": "gpt-4o-mini"}, {"name": "b", "use": "dear"}]
+        trial = make("experiment", name="trial", unit="request", variants=variants)
+        route = make("route", name="chat", policy={"experiment": "trial"})
+        await owner.apply(*CONFIG[:3], trial, route)
+        stream = await reporter(replica)
+        await stream.report(calls(50))
+        split = (await replay(owner, trial, route))[-1].report
+        assert 0 < split.moved < 50
+        promoted = await owner.call(
+            "PromoteExperiment", experiments_pb2.PromoteExperimentRequest(name="trial", variant="b")
+        )
+        await replica.published(promoted.revision)
+        assert (await replay(owner, trial, route))[-1].report.moved == 50
 
 
 async def test_one_at_a_time(database: Secret) -> None:

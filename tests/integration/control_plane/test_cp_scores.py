@@ -167,6 +167,48 @@ async def test_preferences_decide_nothing_once_what_they_are_beside_was_stopped(
         await owner.call("StartExperiment", experiments_pb2.StartExperimentRequest(name="trial"))
 
 
+async def test_a_surely_worse_variant_is_eliminated_and_the_others_go_on(database: Secret) -> None:
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        variants = variant("a", weight=2), variant("b"), variant("c"), variant("shade", shadow=True)
+        stop = {"then": "promote", "eliminate": True}
+        await owner.apply(PROVIDER, MODEL, experiment(*variants, stop=stop))
+        ids = {name: [make_id() for _ in range(100)] for name in ("a", "b", "c", "shade")}
+        good = {"a": 80, "b": 30, "c": 84, "shade": 20}
+        scores = [
+            score(one, float(number < good[name]))
+            for name, some in ids.items()
+            for number, one in enumerate(some)
+        ]
+        purpose = {"shade": usage_pb2.PURPOSE_SHADOW}
+        records = [
+            called(one, name, purpose=purpose.get(name, usage_pb2.PURPOSE_UNSPECIFIED))
+            for name, some in ids.items()
+            for one in some
+        ]
+        stream = await reporter(replica)
+        await stream.report(records, scores)
+        listener = ScriptedProxy(replica.client(await replica.proxy_token()))
+        await listener.hello()
+        state = await decided(replica, owner)
+        assert {one.variant for one in state.stopped} == {"b", "shade"}
+        assert state.winner == ""
+        lost = next(one for one in state.stopped if one.variant == "b")
+        assert lost.evidence.startswith("quality of c is better by 0.54 ± ")
+        shown = await owner.call("ShowExperiment", experiments_pb2.ShowExperimentRequest(name="trial"))
+        shares = {one.name: one.share for one in shown.variants}
+        assert shares == {"a": pytest.approx(2 / 3), "b": 0, "c": pytest.approx(1 / 3), "shade": 0}
+        while {one.name for one in open_variants(listener)} != {"a", "c"}:
+            await listener.accept()
+        assert (await decided(replica, owner)).stopped == state.stopped, "decided once"
+
+
+def open_variants(proxy: ScriptedProxy) -> list[Any]:
+    entry = proxy.entries.get(("experiment", "default", "trial"))
+    variants = entry.experiment.variants if entry is not None else ()
+    return [one for one in variants if one.weight or not one.HasField("weight")]
+
+
 async def test_each_proxy_is_told_what_all_have_spent_today(database: Secret) -> None:
     async with Replica.running(database) as replica:
         owner = await replica.owner()

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.perf.experiments import alike, assignment, detection, guards, plots, shares
+from tests.perf.experiments import alike, assignment, detection, elimination, guards, plots, shares
 from tests.perf.experiments.parts import Job, Part, Setting, timed
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -24,6 +24,7 @@ QUICK = Setting(runs=100, hashed=100_000)
 PARTS: tuple[tuple[Callable[[Setting], list[Job]], Callable[[Sequence[Any], Setting], Part]], ...] = (
     (alike.jobs, alike.part),
     (detection.jobs, detection.part),
+    (elimination.jobs, elimination.part),
     (guards.jobs, guards.part),
     (shares.jobs, shares.part),
     (assignment.jobs, assignment.part),

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from control_plane.experiments.decisions import Rule, decide, rate_is_above
+from control_plane.experiments.decisions import Rule, decide, losers, rate_is_above
 from control_plane.experiments.statistics import MIN_UNITS, Sums, difference, rate_bets
 
 
@@ -68,6 +68,38 @@ def test_the_winner_is_better_than_each_of_the_others() -> None:
     found = decide([one, two, drawn(0.8, 300, 4)], Rule())
     assert found is not None
     assert (found.winner, found.next_best) == (2, 1)
+
+
+def test_who_is_surely_worse_than_another_is_a_loser_and_who_is_near_the_best_is_not() -> None:
+    low, one, two = drawn(0.4, 300, 1), drawn(0.6, 300, 2), drawn(0.62, 300, 3)
+    assert decide([one, low, two], Rule()) is None, "two are still alike"
+    (lost,) = losers([one, low, two], Rule())
+    assert (lost.loser, lost.to) == (1, 2)
+    assert lost.by.difference > lost.by.half_width
+    up_side_down = losers([one, low, two], Rule(more_is_better=False))
+    assert [(lost.loser, lost.to) for lost in up_side_down] == [(0, 1), (2, 1)]
+
+
+def test_nobody_loses_of_too_few_units_however_many_the_others_have() -> None:
+    few, many, better = drawn(0.1, MIN_UNITS - 1, 1), drawn(0.4, 300, 2), drawn(0.6, 300, 3)
+    assert [lost.loser for lost in losers([few, many, better], Rule())] == [1]
+    assert [lost.loser for lost in losers([few, many, better], Rule(min_units=301))] == []
+
+
+def test_by_preferences_the_first_one_never_loses_for_all_are_compared_with_it() -> None:
+    liked, disliked = sums([1.0, 0.0, 1.0] * 100), sums([-1.0, 0.0, -1.0] * 100)
+    found = losers([Sums(), liked, disliked], Rule(), preferences=True)
+    assert [(lost.loser, lost.to) for lost in found] == [(2, 1)]
+    assert [lost.loser for lost in losers([Sums(), disliked], Rule(), preferences=True)] == [1]
+    assert losers([Sums(), liked], Rule(), preferences=True) == []
+
+
+def test_the_chance_of_being_wrong_stays_shared_among_all_that_it_began_with() -> None:
+    pair = [drawn(0.5, 200, 1), drawn(0.6, 200, 2)]
+    assert decide(pair, Rule()) is not None
+    assert decide(pair, Rule(variants=8)) is None
+    assert losers(pair, Rule())
+    assert not losers(pair, Rule(variants=8))
 
 
 def test_few_units_that_happen_to_be_alike_are_no_certainty() -> None:
