@@ -11,8 +11,9 @@ VENV   ?= .venv
 BASE   ?= HEAD
 ARGS   ?=
 
-# Tests run in this many processes. A file stays in one process, so that what its tests share is made once.
-JOBS   ?= 2
+# Tests run in this many processes: they wait more than they compute, so three keep two cores busy. A file
+# stays in one process, so that what its tests share is made once.
+JOBS   ?= 3
 
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
