@@ -69,22 +69,31 @@ class Identity:
         self._random = random
         self._key_path = folder / "key.pem"
         self._certificate_path = folder / "certificate.json"
+        # Whose the key is while no certificate says it: a token may have been used up for it already.
+        self._joining_path = folder / "joining.json"
         self._key: EllipticCurvePrivateKey | None = None
+        # The control plane may know the key, so that renewing is enough.
+        self._is_known = False
         self.current: Certificate | None = None
 
     def load(self) -> None:
         """What an earlier life left behind; nothing if it was of another name or region."""
-        try:
-            document = json.loads(self._certificate_path.read_text("utf-8"))
-            if (document["name"], document["region"]) != (self._name, self._region):
-                self._log.event("identity_of_another_name", name=document["name"], region=document["region"])
+        for path in (self._certificate_path, self._joining_path):
+            try:
+                document = json.loads(path.read_text("utf-8"))
+                if (document["name"], document["region"]) != (self._name, self._region):
+                    self._log.event(
+                        "identity_of_another_name", name=document["name"], region=document["region"]
+                    )
+                    continue
+                self._key, self._is_known = _read_key(self._key_path), True
+                if "certificate" in document:
+                    self.current = Certificate(**document["certificate"])
                 return
-            self._key = _read_key(self._key_path)
-            self.current = Certificate(**document["certificate"])
-        except FileNotFoundError:
-            return
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            self._log.event("identity_not_read", reason=f"{type(error).__name__}: {error}")
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError, KeyError, TypeError) as error:
+                self._log.event("identity_not_read", reason=f"{type(error).__name__}: {error}")
 
     def credentials(self) -> grpc.ChannelCredentials:
         if self.current is None:
@@ -99,12 +108,12 @@ class Identity:
         told = ""
         while self.current is None or self.current.expires_at <= time.time():
             try:
-                await (self._join(channels) if self.current is None else self._renew(channels))
+                await (self._renew(channels) if self._is_known else self._join(channels))
                 return
             except grpc.aio.AioRpcError as error:
                 reason = f"{error.code().name}: {error.details()}"
-                if error.code() == grpc.StatusCode.UNAUTHENTICATED and self.current is not None:
-                    self.current = None  # revoked, or away for too long: only a join token helps
+                if error.code() == grpc.StatusCode.UNAUTHENTICATED and self._is_known:
+                    self._forget()  # revoked, or away for too long: only a join token helps
             except (JoinRefused, OSError) as error:
                 reason = str(error)
             if reason != told:
@@ -143,7 +152,7 @@ class Identity:
                 await self._renew(channels)
             except grpc.aio.AioRpcError as error:
                 if error.code() == grpc.StatusCode.UNAUTHENTICATED and self._token:
-                    self.current = None
+                    self._forget()
                     await self.obtain(channels)
                     channels.renewed()
             except (OSError, JoinRefused) as error:
@@ -155,8 +164,10 @@ class Identity:
                 "there is no valid certificate and no join token: `headgate join-token create --region "
                 f"{self._region}` makes one"
             )
-        key = self._key or _new_key(self._key_path)
-        self._key = key
+        if self._key is None:
+            self._key = _new_key(self._key_path)
+            _write(self._joining_path, json.dumps({"name": self._name, "region": self._region}).encode())
+        key = self._key
         request = identity_pb2.JoinRequest(
             token=self._token.text, csr=_request_of(key), name=self._name, region=self._region
         )
@@ -176,7 +187,11 @@ class Identity:
         self._keep(answer)
         channels.renewed()
 
+    def _forget(self) -> None:
+        self.current, self._is_known = None, False
+
     def _keep(self, answer: identity_pb2.JoinResponse | identity_pb2.RenewResponse) -> None:
+        self._is_known = True
         self.current = Certificate(
             answer.certificate,
             answer.authority,
@@ -187,6 +202,7 @@ class Identity:
         fields = {name: getattr(self.current, name) for name in Certificate.__slots__}
         document = {"name": self._name, "region": self._region, "certificate": fields}
         _write(self._certificate_path, json.dumps(document).encode())
+        self._joining_path.unlink(missing_ok=True)
 
 
 def _new_key(path: Path) -> EllipticCurvePrivateKey:

@@ -67,7 +67,7 @@ def read_settings(arguments: list[str]) -> Settings:
     given = _parser().parse_args(arguments)
     token = os.environ.get("HEADGATE_TOKEN", "")
     join_token = _join_token(given.join_token_file)
-    if not token and not join_token and not (given.state / "identity" / "certificate.json").exists():
+    if not token and not join_token and not (given.state / "identity" / "key.pem").exists():
         raise ValueError(
             "this proxy has not joined: give --join-token-file (or HEADGATE_JOIN_TOKEN; 'headgate join-token "
             "create --region R' makes one), or set HEADGATE_TOKEN to a token of role proxy"

@@ -126,6 +126,23 @@ def test_a_proxy_joins_answers_reports_and_needs_no_token_afterwards(plane: Plan
         assert "not_joined" not in plane.log("edge")
 
 
+def test_a_token_that_bought_a_certificate_nobody_could_write_down_is_not_lost(plane: Plane) -> None:
+    """A full disk, or kill -9 at the wrong moment; the proxy's key is enough."""
+    obstacle = plane.folder / "torn" / "identity" / "certificate.new"
+    obstacle.mkdir(parents=True)
+    with plane.proxy("torn", HEADGATE_JOIN_TOKEN=plane.join_token()) as running:
+        running.wait_for_file(plane.folder / "torn.json")
+        assert "certificate.new" in plane.log("torn")
+        running.kill()
+    obstacle.rmdir()
+    assert not (obstacle.parent / "certificate.json").exists()
+    with plane.proxy("torn") as again:
+        again.wait_for_file(plane.folder / "torn.json")
+        until(lambda: bool(plane.standing("torn").get("connected")), 10, "it is connected by its key")
+        assert call(plane, "torn") == 200
+    assert [path.name for path in sorted(obstacle.parent.iterdir())] == ["certificate.json", "key.pem"]
+
+
 def test_starting_workers_leaves_the_calls_under_way_alone(plane: Plane) -> None:
     """With its handlers for forks gRPC would send them once more: a join, whose token is then used up."""
     with plane.proxy("forking", "--workers", "2", HEADGATE_JOIN_TOKEN=plane.join_token()) as running:
