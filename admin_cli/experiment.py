@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 app = typer.Typer(no_args_is_help=True, help="Results of experiments, and decisions about them.")
 
 # What is shown in any case; others where they were seen.
+PREFERENCE = "preference"
 METRICS = ("error_rate", "cost_usd", "latency_ms", "first_token_ms")
 EXPORTED = (
     *("request_id", "variant", "unit", "error", "cost_usd", "latency_ms", "first_token_ms", "outside"),
@@ -82,7 +83,8 @@ def promote(
 
     request = experiments_pb2.PromoteExperimentRequest(tenant=tenant, name=name, variant=variant)
     answer = experiments_pb2.PromoteExperimentResponse
-    return _change("PromoteExperiment", request, answer, f"{variant} promoted", no_wait, output)
+    what = f"{variant} promoted"
+    return _change("PromoteExperiment", request, answer, lambda _: what, no_wait, output)
 
 
 @app.command()
@@ -96,11 +98,14 @@ def stop(
     no_wait: NoWaitOption = False,
     output: OutputOption = None,
 ) -> Result:
-    """End the experiment: the first variant gets all calls. `start` begins it anew."""
+    """End the experiment: the first variant that is left gets all calls. `start` begins it anew."""
     from headgate.v1 import experiments_pb2
 
     request = experiments_pb2.StopExperimentRequest(tenant=tenant, name=name, variant=variant or "")
-    what = f"{variant} stopped" if variant else "stopped"
+
+    def what(done: experiments_pb2.StopExperimentResponse) -> str:
+        return f"{variant} stopped" if variant else f"stopped, {done.winner} gets all calls"
+
     return _change("StopExperiment", request, experiments_pb2.StopExperimentResponse, what, no_wait, output)
 
 
@@ -116,7 +121,7 @@ def start(
 
     request = experiments_pb2.StartExperimentRequest(tenant=tenant, name=name)
     answer = experiments_pb2.StartExperimentResponse
-    return _change("StartExperiment", request, answer, "started", no_wait, output)
+    return _change("StartExperiment", request, answer, lambda _: "started", no_wait, output)
 
 
 @app.command()
@@ -142,15 +147,20 @@ def export(
 
 
 def _change(
-    method: str, request: Any, answer: Any, what: str, no_wait: bool, output: render.Output | None
+    method: str,
+    request: Any,
+    answer: Any,
+    what: Callable[[Any], str],
+    no_wait: bool,
+    output: render.Output | None,
 ) -> Result:
     from admin_cli.change import await_proxies, changed
     from admin_cli.client import AdminClient, Connection
 
     with AdminClient(Connection.from_environment()) as client:
-        revision = client.call(method, request, answer).revision
-        notes = await_proxies(client, revision, no_wait)
-    return changed("experiment", request.tenant, request.name, what, revision, notes, output)
+        done = client.call(method, request, answer)
+        notes = await_proxies(client, done.revision, no_wait)
+    return changed("experiment", request.tenant, request.name, what(done), done.revision, notes, output)
 
 
 def _value(message: Any, name: str) -> Any:
@@ -208,7 +218,7 @@ def _text(metric: experiments_pb2.MetricView) -> str:
         return ""
     if not metric.HasField("difference"):
         return f"{metric.mean:.4g}"
-    if metric.name == "preference":  # it is a difference already
+    if metric.name == PREFERENCE:  # it is a difference already
         return f"{metric.difference:+.2g} ± {metric.half_width:.2g}"
     return f"{metric.mean:.4g} ({metric.difference:+.2g} ± {metric.half_width:.2g})"
 
@@ -221,26 +231,8 @@ def _verdicts(found: experiments_pb2.ShowExperimentResponse) -> Iterator[str]:
             "units are not shared out by the weights: something keeps them out of a variant, and no figure"
             " here can be trusted before it is found"
         )
-    units = sum(variant.units for variant in found.variants)
-    seconds = (found.to.ToMilliseconds() - getattr(found, "from").ToMilliseconds()) / 1000
-    baseline = next((variant.name for variant in found.variants if not variant.shadow), "")
-    for variant in found.variants:
-        if variant.name == baseline:
-            continue
-        told = False
-        for metric in variant.metrics:
-            if not metric.HasField("difference"):
-                continue
-            told = True
-            if not metric.difference:
-                continue
-            how = _how(metric, variant.name, baseline)
-            if abs(metric.difference) > metric.half_width:
-                yield f"{how}: a real difference"
-            elif metric.name in METRICS or metric.name == found.decided_by:
-                yield f"{how}: not decided{_when(metric, units, seconds)}"
-        if not told:
-            yield f"{variant.name}: too few units yet to say anything"
+    if not found.state.winner:
+        yield from _differences(found)
     for variant in found.variants:
         if variant.remarks:
             reasons = [f"{_remark(one)} {one.count}" for one in variant.remarks[:MAX_REMARKS]]
@@ -253,6 +245,29 @@ def _verdicts(found: experiments_pb2.ShowExperimentResponse) -> Iterator[str]:
     judged, unscored = (sum(getattr(v, name) for v in found.variants) for name in ("judged", "unscored"))
     if unscored:
         yield f"of {judged} answers that were to be judged, {unscored} were not by every judge"
+
+
+def _differences(found: experiments_pb2.ShowExperimentResponse) -> Iterator[str]:
+    """Of those that are left, beside the first of them; preferences are beside the first of all."""
+    units = sum(variant.units for variant in found.variants)
+    seconds = (found.to.ToMilliseconds() - getattr(found, "from").ToMilliseconds()) / 1000
+    seen = [variant for variant in found.variants if not variant.shadow]
+    first = seen[0].name if seen else ""
+    baseline = next((variant.name for variant in seen if not variant.stopped), first)
+    for variant in found.variants:
+        if variant.stopped:
+            continue
+        differences = [metric for metric in variant.metrics if metric.HasField("difference")]
+        if not differences and variant.name != baseline:
+            yield f"{variant.name}: too few units yet to say anything"
+        for metric in differences:
+            if not metric.difference:
+                continue
+            how = _how(metric, variant.name, first if metric.name == PREFERENCE else baseline)
+            if abs(metric.difference) > metric.half_width:
+                yield f"{how}: a real difference"
+            elif metric.name in METRICS or metric.name == found.decided_by:
+                yield f"{how}: not decided{_when(metric, units, seconds)}"
 
 
 def _remark(one: experiments_pb2.RemarkCount) -> str:
@@ -273,7 +288,7 @@ def _decided(found: experiments_pb2.ShowExperimentResponse) -> Iterator[str]:
 
 def _how(metric: experiments_pb2.MetricView, variant: str, baseline: str) -> str:
     size = abs(metric.difference)
-    if metric.name == "preference":
+    if metric.name == PREFERENCE:
         better = "better than" if metric.difference > 0 else "worse than"
         return f"answers of {variant} are found {better} {baseline}'s by {size:.2g} ± {metric.half_width:.2g}"
     higher = "higher" if metric.difference > 0 else "lower"

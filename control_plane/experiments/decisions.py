@@ -72,7 +72,11 @@ def decide(sums: Sequence[Sums], rule: Rule, *, preferences: bool = False) -> De
     best = _best(len(sums), _comparing(sums, rule, preferences))
     if best is not None:
         return best
-    return Decision(0) if rule.max_units and units >= rule.max_units else None
+    if not rule.max_units or units < rule.max_units:
+        return None
+    # Whoever has nothing to show, such as a cost per success without one, is not who stays.
+    shown = (number for number, one in enumerate(sums) if preferences or one.mean is not None)
+    return Decision(next(shown, 0))
 
 
 def losers(sums: Sequence[Sums], rule: Rule, *, preferences: bool = False) -> list[Loss]:
@@ -82,6 +86,8 @@ def losers(sums: Sequence[Sums], rule: Rule, *, preferences: bool = False) -> li
     other traffic than the one before is mixed into a difference, as where shares follow the figures.
     Even-Dar, Mannor, Mansour: "Action Elimination and Stopping Conditions", JMLR 7 (2006).
     """
+    if len(sums) < 2:
+        return []
     compared = _comparing(sums, rule, preferences)
     found = []
     for loser, others in enumerate(sums):

@@ -13,7 +13,7 @@ from control_plane.experiments import spending, store
 from control_plane.experiments.decisions import DEFAULT_CONFIDENCE
 from control_plane.experiments.errors import ExperimentNotFound
 from control_plane.experiments.model import CHECK, PREFERENCE, Metric, Results, VariantResult
-from control_plane.experiments.state import Decided, effective
+from control_plane.experiments.state import Decided, effective, is_open
 from control_plane.experiments.statistics import (
     Interval,
     Sums,
@@ -70,6 +70,13 @@ class Known:
     def first(self) -> str:
         return next(variant.name for variant in self.spec.variants if not variant.shadow)
 
+    @property
+    def baseline(self) -> str:
+        """Beside whom figures are put: the first one that was not stopped, whose figures still grow."""
+        stopped = {one.variant for one in self.decided.stopped}
+        left = (one.name for one in self.spec.variants if not one.shadow and one.name not in stopped)
+        return next(left, self.first)
+
     def question(self, tenant: str, start: datetime, end: datetime) -> Question:
         spec, judge = self.spec, self.spec.judge
         limit = spec.guardrails.error_rate
@@ -91,7 +98,8 @@ class Known:
 
 def known_of(row: ResourceRow, detail: Mapping[str, object]) -> Known:
     ref = Ref(row.kind, row.tenant, row.name)
-    return Known(ref, parse(resources_pb2.Experiment, row.spec), Decided.read(detail), row.updated_at)
+    spec = parse(resources_pb2.Experiment, row.spec)
+    return Known(ref, spec, Decided.of(spec, detail), row.updated_at)
 
 
 class Experiments:
@@ -154,11 +162,16 @@ class _Report:
             for spec in known.spec.variants
         ]
         several = len({*known.spec.judge.models, known.spec.judge.model} - {""}) > 1
-        split = [v for v in known.spec.variants if not v.shadow]
+        # A proxy that learns late of a weight of 0 still gives it units.
+        split = [v for v in known.spec.variants if is_open(v)]
         units = [self._arms[v.name].units if v.name in self._arms else 0 for v in split]
         declared = [v.weight if v.HasField("weight") else 1.0 for v in split]
-        # What was decided meanwhile changes the shares, and is no alarm.
-        as_declared = not known.decided.stopped and not known.decided.is_over
+        # What was decided meanwhile changes the shares, and is no alarm; so do other weights before.
+        as_declared = (
+            not any(v.name in stopped for v in split)
+            and not known.decided.is_over
+            and question.start >= known.started_at
+        )
         return Results(
             experiment=known.spec.name,
             unit=question.unit,
@@ -176,8 +189,9 @@ class _Report:
     def _variant(self, name: str, share: float, *, is_shadow: bool, stopped: str) -> VariantResult:
         # Without calls of its own it may still have been asked, to be compared with the first.
         arm = self._arms.get(name) or Arm(name, 0, 0, 0, 0, 0, 0, {})
-        is_first = name == self._question.first
-        first = self._arms.get(self._question.first)
+        baseline = self._known.baseline
+        is_first = name == baseline
+        first = self._arms.get(baseline)
         metrics = [
             self._metric(metric, sums, _of(first, metric), is_first=is_first)
             for metric, sums in arm.metrics.items()
@@ -186,10 +200,10 @@ class _Report:
         liked = self._preferences.get(name)
         if liked is not None:
             versus = of_zero(liked, self._alpha)
-            metrics.insert(0, Metric(PREFERENCE, liked.mean, versus, _needed(versus, liked.units)))
+            metrics.insert(0, Metric(PREFERENCE, liked.mean, versus, self._needed(versus)))
         for check, by_variant in self._checks.items():
             sums = by_variant.get(name, Sums())
-            base = by_variant.get(self._question.first, Sums())
+            base = by_variant.get(baseline, Sums())
             metrics.append(self._metric(f"{CHECK}{check}", sums, base, is_first=is_first))
         return VariantResult(
             name,
@@ -208,12 +222,13 @@ class _Report:
 
     def _metric(self, name: str, sums: Sums, first: Sums, *, is_first: bool) -> Metric:
         versus = None if is_first else difference(first, sums, self._alpha)
-        return Metric(name, sums.mean, versus, _needed(versus, first.units + sums.units))
+        return Metric(name, sums.mean, versus, self._needed(versus))
+
+    def _needed(self, versus: Interval | None) -> int | None:
+        """Units of all variants, of which those that a figure is made of are a share that stays."""
+        units = sum(arm.units for arm in self._arms.values())
+        return units_to_decide(versus, units) if versus is not None else None
 
 
 def _of(arm: Arm | None, metric: str) -> Sums:
     return arm.metrics[metric] if arm is not None else Sums()
-
-
-def _needed(versus: Interval | None, units: int) -> int | None:
-    return units_to_decide(versus, units) if versus is not None else None

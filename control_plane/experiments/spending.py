@@ -64,32 +64,35 @@ class Spending:
         """Runs until cancelled."""
         while True:
             await asyncio.sleep(EVERY_SECONDS)
-            shadows = self._limited()
-            if not shadows:
+            seen = self._limited()
+            if not seen:
                 self.today = config_pb2.Spending()
                 continue
             now = self._now()
             try:
-                self.today = await self._database.read(lambda session: _today(session, now, shadows))  # noqa: B023
+                self.today = await self._database.read(lambda session: _today(session, now, seen))  # noqa: B023
             except (DatabaseAway, QueryTooLong):
                 continue
 
     def _limited(self) -> dict[str, set[str]]:
-        """Experiments that have a limit, by name, with their shadows."""
+        """Experiments that have a limit, by name, with the variants that clients see."""
         found: dict[str, set[str]] = {}
         for entry in self._entries():
             spec = entry.message.experiment
             if spec.judge.max_usd_per_day or any(v.max_usd_per_day for v in spec.variants):
-                found.setdefault(spec.name, set()).update(v.name for v in spec.variants if v.shadow)
+                found.setdefault(spec.name, set()).update(v.name for v in spec.variants if not v.shadow)
         return found
 
 
-def _today(session: Session, now: datetime, shadows: dict[str, set[str]]) -> config_pb2.Spending:
+def _today(session: Session, now: datetime, seen: dict[str, set[str]]) -> config_pb2.Spending:
+    """Copies by variants that clients see are for a judge, who pays. A shadow's, also of one that was stopped
+    today, are its own.
+    """
     day = now.astimezone(UTC).date()
     sums: dict[tuple[str, str, str], int] = {}
     for tenant, experiment, variant, picousd in session.connection().execute(text(_TODAY), {"day": day}):
-        if experiment in shadows:
-            purse = tenant, experiment, variant if variant in shadows[experiment] else ""
+        if experiment in seen:
+            purse = tenant, experiment, "" if variant in seen[experiment] else variant
             sums[purse] = sums.get(purse, 0) + int(picousd)
     return config_pb2.Spending(
         day=(day - date(1970, 1, 1)).days,

@@ -73,18 +73,21 @@ class Steering:
         evidence = f"promoted by {caller.name}"
         return self._write(session, known, known.decided.won_by(variant, evidence, self._now()), caller.name)
 
-    def stop(self, session: Session, caller: Principal, tenant: str, name: str, variant: str) -> int:
-        """Takes a variant out; "": ends the experiment, for the first variant."""
+    def stop(
+        self, session: Session, caller: Principal, tenant: str, name: str, variant: str
+    ) -> tuple[int, str]:
+        """Takes a variant out; "": ends the experiment, for the first variant that is left, which is told."""
         known = self._own(session, caller, tenant, name)
         evidence, now = f"stopped by {caller.name}", self._now()
         if not variant:
-            return self._write(session, known, known.decided.won_by(known.first, evidence, now), caller.name)
+            ended = known.decided.won_by(known.baseline, evidence, now)
+            return self._write(session, known, ended, caller.name), ended.winner
         _check_variant(known, variant)
         if not _may_stop(known, variant):
             raise InvalidField(
                 "variant", f"{variant!r} is the last one that gets traffic; stop the experiment"
             )
-        return self._write(session, known, known.decided.without(variant, evidence, now), caller.name)
+        return self._write(session, known, known.decided.without(variant, evidence, now), caller.name), ""
 
     def start(self, session: Session, caller: Principal, tenant: str, name: str) -> int:
         """Anew: what was decided is forgotten, and what was counted."""
@@ -116,15 +119,27 @@ class Steering:
             await asyncio.sleep(EVERY_SECONDS)
             try:
                 wanted = await self._database.read(undecided)
-                for ref in wanted:
-                    began = time.monotonic()
-                    if began >= due.get(ref, 0.0):
-                        await self._database.run(lambda session: self.decide(session, ref))  # noqa: B023
-                        took = time.monotonic() - began
-                        due[ref] = began + took + REST * took
             except (DatabaseAway, QueryTooLong):
                 continue
+            for ref in wanted:
+                began = time.monotonic()
+                if began >= due.get(ref, 0.0):
+                    await self._look(ref)
+                    took = time.monotonic() - began
+                    due[ref] = began + took + REST * took
             due = {ref: due[ref] for ref in wanted if ref in due}
+
+    async def _look(self, ref: Ref) -> None:
+        """Whatever one experiment is like, the others are looked at, too."""
+        try:
+            await self._database.run(lambda session: self.decide(session, ref))
+        except (DatabaseAway, QueryTooLong) as error:
+            told = {"experiment": ref.name, "tenant": ref.tenant, "reason": str(error)}
+            log.warning("experiment not looked at", extra={"data": told})
+        except Exception:
+            log.exception(
+                "experiment not looked at", extra={"data": {"experiment": ref.name, "tenant": ref.tenant}}
+            )
 
     def decide(self, session: Session, ref: Ref) -> None:
         """By the rules of one experiment, unless another replica is at it."""
@@ -154,37 +169,41 @@ class Steering:
         arms = {arm.variant: arm for arm in store.arms(session, question)}
         decided = known.decided
         if known.spec.HasField("guardrails"):
-            for variant, evidence in _breaches(known, arms):
+            for variant, evidence in _breaches(known, arms):  # of what was decided before
                 if _may_stop(replace(known, decided=decided), variant):
                     decided = decided.without(variant, evidence, now)
         if not known.spec.HasField("stop"):
             return decided
-        stopped = {one.variant for one in decided.stopped}
-        if known.decided_by == PREFERENCE and known.first in stopped:
-            return decided  # what all comparisons had in common is gone
-        # The first one first, wherever a shadow stands in the manifest.
-        names = [v.name for v in sorted(known.spec.variants, key=lambda v: v.shadow) if v.name not in stopped]
-        if known.decided_by == PREFERENCE:
+        names, rule, preferences = _left(known, decided), _rule(known), known.decided_by == PREFERENCE
+        if len(names) == 1 and decided.stopped:
+            return _with(known, decided, names[0], "all others were stopped", now)
+        if preferences and known.first not in names:
+            # What all comparisons had in common is gone: nothing more is learned.
+            units = min((arms[name].units if name in arms else 0 for name in names), default=0)
+            if not rule.max_units or units < rule.max_units:
+                return decided
+            return _with(
+                known,
+                decided,
+                names[0],
+                f"{known.first}, beside whom all were put, is out; {names[0]} is next",
+                now,
+            )
+        if preferences:
             found = store.preferences(session, question)
             sums = [found.get(name, Sums()) for name in names]
         else:
             sums = [arms[name].metrics[known.decided_by] if name in arms else Sums() for name in names]
-        rule, preferences = _rule(known), known.decided_by == PREFERENCE
         decision = decide(sums, rule, preferences=preferences)
-        if decision is None:
-            if known.spec.stop.eliminate:
-                for loss in losers(sums, rule, preferences=preferences):
-                    if _may_stop(replace(known, decided=decided), names[loss.loser]):
-                        lost = _lost(known, loss, names, sums, rule)
-                        decided = decided.without(names[loss.loser], lost, now)
-            return decided
-        winner = names[decision.winner]
+        if decision is None and known.spec.stop.eliminate:
+            for loss in losers(sums, rule, preferences=preferences):
+                if _may_lose(known, decided, names[loss.loser]):
+                    lost = _lost(known, loss, names, sums, rule)
+                    decided = decided.without(names[loss.loser], lost, now)
+        if decision is None or (decision.by is None and decided.would_win):
+            return decided  # a difference that was found is not lost again by looking on
         evidence = _evidence(known, decision, names, sums, rule)
-        if known.spec.stop.then == PROMOTE:
-            return decided.won_by(winner, evidence, now)
-        if decided.would_win == winner:
-            return decided
-        return replace(decided, would_win=winner, evidence=evidence)
+        return _with(known, decided, names[decision.winner], evidence, now)
 
 
 def undecided(session: Session) -> list[Ref]:
@@ -195,11 +214,39 @@ def undecided(session: Session) -> list[Ref]:
     found = []
     for row in rows:
         state = states.get(_ref(row))
-        if state is not None and (state.disabled or Decided.read(state.detail).is_over):
+        if state is not None and (state.disabled or known_of(row, state.detail).decided.is_over):
             continue
         if row.spec.get("stop") is not None or row.spec.get("guardrails") is not None:
             found.append(_ref(row))
     return found
+
+
+def _left(known: Known, decided: Decided) -> list[str]:
+    """Who may still win, the first one first, wherever a shadow stands in the manifest."""
+    stopped = {one.variant for one in decided.stopped}
+    variants = [
+        one for one in known.spec.variants if one.name not in stopped and (one.shadow or is_open(one))
+    ]
+    return [one.name for one in sorted(variants, key=lambda one: one.shadow)]
+
+
+def _with(known: Known, decided: Decided, winner: str, evidence: str, now: datetime) -> Decided:
+    if known.spec.stop.then == PROMOTE:
+        return decided.won_by(winner, evidence, now)
+    if decided.would_win == winner:
+        return decided
+    return replace(decided, would_win=winner, evidence=evidence)
+
+
+def _may_lose(known: Known, decided: Decided, variant: str) -> bool:
+    """While there are shadows, they alone: a shadow answers a share of all calls, so that its part beside
+    the others would change with every one of them that is stopped.
+    """
+    left = _left(known, decided)
+    shadows = [one.name for one in known.spec.variants if one.shadow and one.name in left]
+    if shadows:
+        return variant in shadows
+    return _may_stop(replace(known, decided=decided), variant)
 
 
 def _rule(known: Known) -> Rule:
@@ -237,8 +284,8 @@ def _lost(known: Known, loss: Loss, names: list[str], sums: list[Sums], rule: Ru
 
 def _breaches(known: Known, arms: dict[str, Arm]) -> Iterator[tuple[str, str]]:
     """(variant, evidence) of those that are surely beyond a guardrail."""
-    rails = known.spec.guardrails
-    first = arms.get(known.first)
+    rails, baseline = known.spec.guardrails, known.baseline
+    first = arms.get(baseline)
     already = {one.variant for one in known.decided.stopped}
     for name, arm in arms.items():
         if name in already:
@@ -253,7 +300,7 @@ def _breaches(known: Known, arms: dict[str, Arm]) -> Iterator[tuple[str, str]]:
                 ),
             )
             continue
-        if first is None or name == known.first:
+        if first is None or name == baseline:
             continue
         for metric, ratio in (("cost_usd", rails.cost_ratio), ("latency_ms", rails.latency_ratio)):
             before, after = first.metrics[metric], arm.metrics[metric]
@@ -262,7 +309,7 @@ def _breaches(known: Known, arms: dict[str, Arm]) -> Iterator[tuple[str, str]]:
                 yield (
                     name,
                     (
-                        f"{metric} is {times:.3g} times {known.first}'s, above the guardrail of {ratio:g} "
+                        f"{metric} is {times:.3g} times {baseline}'s, above the guardrail of {ratio:g} "
                         f"({after.units} units)"
                     ),
                 )

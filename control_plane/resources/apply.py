@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlmodel import Session
 
+from control_plane.experiments.state import Decided
 from control_plane.keys import store as key_store
 from control_plane.keys.errors import HashInUse
 from control_plane.keys.model import CredentialRow
@@ -128,8 +129,8 @@ class Applier:
             differs = (*differences(before or {}, one.rendered), *secret_changes)
             if (state := states.get(one.ref)) and state.disabled:
                 overrides = (f"disabled: {state.reason}", *overrides)
-            if one.ref.kind == "experiment" and state is not None and state.detail.get("winner"):
-                overrides = (f"won by {state.detail['winner']}", *overrides)
+            if isinstance(one.spec, resources_pb2.Experiment) and state is not None:
+                overrides = (*Decided.of(one.spec, state.detail).in_words(), *overrides)
             if before is None:
                 kind = ChangeType.CREATED
             else:

@@ -132,6 +132,8 @@ def stop_problems(path: Path, spec: resources_pb2.Experiment) -> Iterator[Proble
     if stop.then and stop.then not in ENDS:
         hint = did_you_mean(stop.then, ENDS)
         yield Problem((*path, "then"), f"unknown {stop.then[:80]!r}{hint}; known are {', '.join(ENDS)}")
+    if stop.eliminate and stop.then != "promote":
+        yield Problem((*path, "eliminate"), "takes traffic from variants: it needs `then: promote`")
     if stop.by and stop.by not in STOP_METRICS:
         hint = did_you_mean(stop.by, STOP_METRICS)
         known = ", ".join(STOP_METRICS)

@@ -76,11 +76,13 @@ def resource_view(stored: Stored) -> resources_pb2.ResourceView:
     view = resources_pb2.ResourceView(source=stored.source, revision=stored.revision)
     getattr(view.resource, stored.ref.kind).CopyFrom(parse(SPEC_TYPES[stored.ref.kind], stored.spec))
     set_time(view.updated_at, stored.updated_at)
-    _fill_state(view.state, stored.ref.kind, stored.state)
+    _fill_state(view.state, stored.state)
+    if stored.ref.kind == "experiment" and stored.state.detail:
+        decided_message(view.state.experiment, Decided.of(view.resource.experiment, stored.state.detail))
     return view
 
 
-def _fill_state(message: resources_pb2.ResourceState, kind: str, state: State) -> None:
+def _fill_state(message: resources_pb2.ResourceState, state: State) -> None:
     message.SetInParent()
     message.disabled = state.disabled
     message.disabled_reason = state.disabled_reason
@@ -91,8 +93,6 @@ def _fill_state(message: resources_pb2.ResourceState, kind: str, state: State) -
         set_time(added.created_at, credential.created_at)
         set_time(added.expires_at, credential.expires_at)
         set_time(added.revoked_at, credential.revoked_at)
-    if kind == "experiment" and state.detail:
-        decided_message(message.experiment, Decided.read(state.detail))
 
 
 def decided_message(message: resources_pb2.ExperimentState, decided: Decided) -> None:

@@ -84,10 +84,11 @@ class ExperimentCalls:
     ) -> experiments_pb2.StopExperimentResponse:
         tenant = _tenant(request.tenant, request.name, caller)
 
-        def work(session: Session) -> int:
+        def work(session: Session) -> tuple[int, str]:
             return self._steering.stop(session, caller, tenant, request.name, request.variant)
 
-        return experiments_pb2.StopExperimentResponse(revision=await self._database.run(work))
+        revision, winner = await self._database.run(work)
+        return experiments_pb2.StopExperimentResponse(revision=revision, winner=winner)
 
     async def start(
         self, request: experiments_pb2.StartExperimentRequest, caller: Principal

@@ -162,6 +162,8 @@ class Judging:
         """The others, each beside the first variant, which all comparisons have in common."""
         call, experiment, judge = case.call, case.experiment, case.judge
         first = experiment.variants[0]
+        if not first.weight:
+            return  # it was stopped, and with it what all comparisons have in common
         others = list(shadows)
         base: Heard | None = mine
         if mine.variant is not first:

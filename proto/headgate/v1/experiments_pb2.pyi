@@ -177,10 +177,12 @@ class StopExperimentRequest(_message.Message):
     def __init__(self, tenant: _Optional[str] = ..., name: _Optional[str] = ..., variant: _Optional[str] = ...) -> None: ...
 
 class StopExperimentResponse(_message.Message):
-    __slots__ = ("revision",)
+    __slots__ = ("revision", "winner")
     REVISION_FIELD_NUMBER: _ClassVar[int]
+    WINNER_FIELD_NUMBER: _ClassVar[int]
     revision: int
-    def __init__(self, revision: _Optional[int] = ...) -> None: ...
+    winner: str
+    def __init__(self, revision: _Optional[int] = ..., winner: _Optional[str] = ...) -> None: ...
 
 class StartExperimentRequest(_message.Message):
     __slots__ = ("tenant", "name")

@@ -6,7 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
+from sqlmodel import Session
 
+from control_plane.experiments import steering
+from control_plane.experiments.steering import Steering
 from control_plane.resources.model import Ref
 from headgate.rules.credentials import Secret
 from headgate.v1 import experiments_pb2, usage_pb2
@@ -167,40 +170,142 @@ async def test_preferences_decide_nothing_once_what_they_are_beside_was_stopped(
         await owner.call("StartExperiment", experiments_pb2.StartExperimentRequest(name="trial"))
 
 
+def answers(good: dict[str, int], count: int = 100, **purposes: int) -> tuple[list[bytes], list[bytes]]:
+    """(calls, scores): of each variant `count` answers, so many of them good. `purposes`: of shadows."""
+    calls, scores = [], []
+    for name, so_many in good.items():
+        for number in range(count):
+            request_id = make_id()
+            calls.append(called(request_id, name, purpose=purposes.get(name, usage_pb2.PURPOSE_UNSPECIFIED)))
+            scores.append(score(request_id, float(number < so_many)))
+    return calls, scores
+
+
+async def shares(client: Client) -> dict[str, float]:
+    shown = await client.call("ShowExperiment", experiments_pb2.ShowExperimentRequest(name="trial"))
+    return {one.name: one.share for one in shown.variants}
+
+
 async def test_a_surely_worse_variant_is_eliminated_and_the_others_go_on(database: Secret) -> None:
     async with Replica.running(database) as replica:
         owner = await replica.owner()
-        variants = variant("a", weight=2), variant("b"), variant("c"), variant("shade", shadow=True)
-        stop = {"then": "promote", "eliminate": True}
-        await owner.apply(PROVIDER, MODEL, experiment(*variants, stop=stop))
-        ids = {name: [make_id() for _ in range(100)] for name in ("a", "b", "c", "shade")}
-        good = {"a": 80, "b": 30, "c": 84, "shade": 20}
-        scores = [
-            score(one, float(number < good[name]))
-            for name, some in ids.items()
-            for number, one in enumerate(some)
-        ]
-        purpose = {"shade": usage_pb2.PURPOSE_SHADOW}
-        records = [
-            called(one, name, purpose=purpose.get(name, usage_pb2.PURPOSE_UNSPECIFIED))
-            for name, some in ids.items()
-            for one in some
-        ]
+        variants = variant("a", weight=2), variant("b"), variant("c")
+        await owner.apply(PROVIDER, MODEL, experiment(*variants, stop={"then": "promote", "eliminate": True}))
         stream = await reporter(replica)
-        await stream.report(records, scores)
+        await stream.report(*answers({"a": 80, "b": 30, "c": 84}))
         listener = ScriptedProxy(replica.client(await replica.proxy_token()))
         await listener.hello()
         state = await decided(replica, owner)
-        assert {one.variant for one in state.stopped} == {"b", "shade"}
+        assert [one.variant for one in state.stopped] == ["b"]
         assert state.winner == ""
-        lost = next(one for one in state.stopped if one.variant == "b")
-        assert lost.evidence.startswith("quality of c is better by 0.54 ± ")
-        shown = await owner.call("ShowExperiment", experiments_pb2.ShowExperimentRequest(name="trial"))
-        shares = {one.name: one.share for one in shown.variants}
-        assert shares == {"a": pytest.approx(2 / 3), "b": 0, "c": pytest.approx(1 / 3), "shade": 0}
+        assert state.stopped[0].evidence.startswith("quality of c is better by 0.54 ± ")
+        assert await shares(owner) == {"a": pytest.approx(2 / 3), "b": 0, "c": pytest.approx(1 / 3)}
         while {one.name for one in open_variants(listener)} != {"a", "c"}:
             await listener.accept()
         assert (await decided(replica, owner)).stopped == state.stopped, "decided once"
+        applied = await owner.apply(
+            PROVIDER, MODEL, experiment(*variants, stop={"then": "promote", "eliminate": True})
+        )
+        told = next(change for change in applied.changes if change.kind == "experiment")
+        assert list(told.overrides) == ["b stopped"]
+
+
+async def test_while_there_are_shadows_they_alone_are_eliminated(database: Secret) -> None:
+    """Their part beside the others would change with each of them that goes."""
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        variants = variant("a"), variant("b"), variant("c"), variant("shade", shadow=True)
+        await owner.apply(PROVIDER, MODEL, experiment(*variants, stop={"then": "promote", "eliminate": True}))
+        stream = await reporter(replica)
+        good = {"a": 80, "b": 30, "c": 84, "shade": 20}
+        await stream.report(*answers(good, shade=usage_pb2.PURPOSE_SHADOW))
+        assert [one.variant for one in (await decided(replica, owner)).stopped] == ["shade"]
+        state = await decided(replica, owner)
+        assert [one.variant for one in state.stopped] == ["shade", "b"]
+
+
+async def test_one_variant_alone_is_looked_at_with_any_rule_and_the_control_plane_stays(
+    database: Secret,
+) -> None:
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        await owner.apply(
+            PROVIDER, MODEL, experiment(variant("a"), stop={"then": "promote", "eliminate": True})
+        )
+        stream = await reporter(replica)
+        await stream.report(*answers({"a": 80}))
+        state = await decided(replica, owner)
+        assert (state.winner, len(state.stopped)) == ("", 0)
+
+
+async def test_an_experiment_that_cannot_be_looked_at_keeps_no_other_from_it(
+    database: Secret, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(steering, "EVERY_SECONDS", 0.05)
+    looked: list[str] = []
+
+    def fails(self: Steering, session: Session, ref: Ref) -> None:
+        looked.append(ref.name)
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(Steering, "decide", fails)
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        rule = {"then": "promote"}
+        other = make(
+            "experiment", name="other", variants=[variant("a"), variant("b")], judge={"model": "m"}, stop=rule
+        )
+        await owner.apply(PROVIDER, MODEL, experiment(variant("a"), variant("b"), stop=rule), other)
+        async with asyncio.timeout(10):
+            while not {"trial", "other"} <= set(looked):
+                await asyncio.sleep(0.02)
+        await owner.call("GetStatus")
+
+
+async def test_what_was_found_is_not_lost_by_looking_on(database: Secret) -> None:
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        await owner.apply(PROVIDER, MODEL, experiment(variant("a"), variant("b"), stop={"max_samples": 300}))
+        stream = await reporter(replica)
+        await stream.report(*answers({"a": 30, "b": 70}))
+        found = await decided(replica, owner)
+        assert (found.would_win, "better" in found.evidence) == ("b", True)
+        await stream.report(*answers({"a": 145, "b": 105}, 200))
+        assert await decided(replica, owner) == found
+        await owner.call("StopExperiment", experiments_pb2.StopExperimentRequest(name="trial", variant="b"))
+        assert (await decided(replica, owner)).would_win == "a", "the only one that is left"
+
+
+async def test_ending_gives_all_to_the_first_that_is_left_and_says_who_it_is(database: Secret) -> None:
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        await owner.apply(PROVIDER, MODEL, experiment(variant("a"), variant("b"), variant("c")))
+        stop = experiments_pb2.StopExperimentRequest(name="trial", variant="a")
+        await owner.call("StopExperiment", stop)
+        ended = await owner.call("StopExperiment", experiments_pb2.StopExperimentRequest(name="trial"))
+        assert ended.winner == "b"
+        assert await shares(owner) == {"a": 0, "b": 1, "c": 0}
+        promote = experiments_pb2.PromoteExperimentRequest(name="trial", variant="a")
+        await owner.call("PromoteExperiment", promote)
+        shown = await owner.call("ShowExperiment", experiments_pb2.ShowExperimentRequest(name="trial"))
+        assert (shown.state.winner, len(shown.state.stopped)) == ("a", 0)
+
+
+async def test_a_decision_about_a_variant_that_is_gone_is_none(database: Secret) -> None:
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        rule = {"then": "promote"}
+        await owner.apply(PROVIDER, MODEL, experiment(variant("a"), variant("b"), stop=rule))
+        await owner.call(
+            "PromoteExperiment", experiments_pb2.PromoteExperimentRequest(name="trial", variant="b")
+        )
+        without = experiment(variant("a"), variant("c"), stop=rule)
+        applied = await owner.apply(PROVIDER, MODEL, without)
+        assert [list(change.overrides) for change in applied.changes if change.kind == "experiment"] == [[]]
+        assert await shares(owner) == {"a": 0.5, "c": 0.5}
+        stream = await reporter(replica)
+        await stream.report(*answers({"a": 30, "c": 90}))
+        assert (await decided(replica, owner)).winner == "c", "it is decided anew"
 
 
 def open_variants(proxy: ScriptedProxy) -> list[Any]:
@@ -225,6 +330,9 @@ async def test_each_proxy_is_told_what_all_have_spent_today(database: Secret) ->
             for proxy in ("proxy-1", "proxy-2"):
                 stream = await reporter(replica, proxy)
                 await stream.report([called(make_id(), name, purpose=purpose, cost_picousd=number * 10**6)])
+        # What it has spent today does not become the judge's.
+        stop = experiments_pb2.StopExperimentRequest(name="trial", variant="shade")
+        await replica.published((await owner.call("StopExperiment", stop)).revision)
         listener = ScriptedProxy(replica.client(await replica.proxy_token()))
         await listener.hello()
         await listener.accept()

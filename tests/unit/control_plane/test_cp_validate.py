@@ -167,6 +167,11 @@ def judged(**judge: Any) -> dict[str, Any]:
         ("experiment", judged(model="m", success=1.5), "judge.success"),
         ("experiment", judged(model="m", max_usd_per_day="0"), "judge.max_usd_per_day"),
         ("experiment", judged(model="m", rubric_name="Very Good"), "judge.rubric_name"),
+        (
+            "experiment",
+            {"variants": [{**VARIANT, "weight": 0}, OTHER], "judge": {"model": "m", "mode": "pairwise"}},
+            "variants[0].weight",
+        ),
         ("experiment", judged(checks=[{"json": True}, {"json": True}]), "judge.checks[1]"),
         ("experiment", judged(checks=[{"regex": "(a"}]), "judge.checks[0].regex"),
         ("experiment", judged(checks=[{"regex": "(?=a)"}]), "judge.checks[0].regex"),
@@ -186,6 +191,7 @@ def judged(**judge: Any) -> dict[str, Any]:
             "stop.max_samples",
         ),
         ("experiment", {"variants": [VARIANT, OTHER], "stop": {"then": "cheer"}}, "stop.then"),
+        ("experiment", {"variants": [VARIANT, OTHER], "stop": {"eliminate": True}}, "stop.eliminate"),
         ("experiment", {"variants": [VARIANT, OTHER], "stop": {"by": "luck"}}, "stop.by"),
         ("experiment", {"variants": [VARIANT, OTHER], "stop": {"by": "quality"}}, "stop.by"),
         (
