@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import datetime, timedelta
 
@@ -86,7 +86,8 @@ class Fleet:
 
     def refused(self, proxy: Proxy, version: Version, resource: str, reason: str) -> None:
         proxy.nacked = version
-        proxy.last_nack = f"{resource[:MAX_TEXT]}: {reason[:MAX_TEXT]}" if resource else reason[:MAX_TEXT]
+        what = f"{resource[:MAX_TEXT]}: {reason[:MAX_TEXT]}" if resource else reason[:MAX_TEXT]
+        proxy.last_nack = what.replace("\0", "")  # which no text of the database's can hold
         self._seen(proxy)
         self._tell()
 
@@ -101,18 +102,20 @@ class Fleet:
             proxy.stale_since = since
             self._dirty[proxy.name] = proxy
 
-    async def wait_for(self, revision: int, timeout_seconds: float) -> tuple[list[str], list[str], list[str]]:
+    async def wait_for(
+        self, version: Version, timeout_seconds: float
+    ) -> tuple[list[str], list[str], list[str]]:
         """(acknowledged, pending, refused) of the connected proxies, once none is pending or in time."""
         deadline = asyncio.get_running_loop().time() + timeout_seconds
         while True:
             changed = self._acked
-            result = await self._standing(revision)
+            result = await self._standing(version)
             remaining = deadline - asyncio.get_running_loop().time()
             if not result[1] or remaining <= 0:
                 return result
             await wait_at_most(changed, min(remaining, POLL_SECONDS))
 
-    async def _standing(self, revision: int) -> tuple[list[str], list[str], list[str]]:
+    async def _standing(self, version: Version) -> tuple[list[str], list[str], list[str]]:
         proxies = list(self._connected.values())
         seen_after = self._now() - SEEN_WITHIN
         try:
@@ -123,9 +126,9 @@ class Fleet:
             pass
         acknowledged, pending, refused = [], [], []
         for proxy in proxies:
-            if proxy.acked.revision >= revision:
+            if proxy.acked >= version:
                 acknowledged.append(proxy.name)
-            elif proxy.nacked.revision >= revision:
+            elif proxy.nacked >= version:
                 refused.append(f"{proxy.name}: {proxy.last_nack}")
             else:
                 pending.append(proxy.name)
@@ -183,8 +186,19 @@ class Fleet:
             await self._database.run(write)
         except (DatabaseAway, QueryTooLong):
             self._dirty = {**dirty, **self._dirty}
+        except Exception:
+            log.exception("proxies not written", extra={"data": {"proxies": len(copies)}})
+            await self._flush_singly(copies)
         finally:
             self._being_written = {}
+
+    async def _flush_singly(self, proxies: Iterable[Proxy]) -> None:
+        """What one proxy says of itself must not keep the others out of the table, nor end this task."""
+        for proxy in proxies:
+            try:
+                await self._database.run(lambda session: store.write(session, [proxy]))  # noqa: B023
+            except Exception:
+                log.exception("proxy not written", extra={"data": {"proxy": proxy.name}})
 
     def _seen(self, proxy: Proxy) -> None:
         proxy.last_seen = self._now()
@@ -211,4 +225,6 @@ def hello_problem(name: str, region: str, labels: dict[str, str], software_versi
         return f"more than {MAX_LABELS} labels, or too long ones"
     if len(software_version) > MAX_TEXT:
         return "software_version is too long"
+    if not "".join((software_version, *labels, *labels.values())).isprintable():
+        return "a label or software_version holds a control character"
     return None

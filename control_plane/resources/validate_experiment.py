@@ -63,9 +63,7 @@ def experiment_problems(spec: resources_pb2.Experiment) -> Iterator[Problem]:
         yield from weight_problems(("variants",), weights)
     first = next((index for index, variant in enumerate(spec.variants) if not variant.shadow), None)
     if spec.judge.mode == "pairwise" and first is not None and not weights[first]:
-        yield Problem(
-            ("variants", first, "weight"), "all are compared with the first one: it needs calls"
-        )
+        yield Problem(("variants", first, "weight"), "all are compared with the first one: it needs calls")
     if spec.HasField("judge"):
         yield from judge_problems(("judge",), spec.judge, len(spec.variants))
     if spec.HasField("stop"):

@@ -13,6 +13,7 @@ from control_plane.db.roles import scoped
 from control_plane.db.status import server_version
 from control_plane.fleet.model import NOTHING, Proxy
 from control_plane.fleet.service import Fleet
+from control_plane.revisions.model import Version
 from control_plane.revisions.service import Revisions
 from control_plane.revisions.store import read_head
 from control_plane.rpc import convert, pages
@@ -80,8 +81,10 @@ class FleetCalls:
         if request.HasField("timeout"):
             seconds = convert.timedelta_of(request.timeout, "timeout").total_seconds()
         seconds = min(max(seconds, 0.0), MAX_AWAIT_SECONDS)
+        published = self._publisher.current
+        version = Version(published.version.epoch if published is not None else 0, request.revision)
         with scoped(None):  # proxies are nobody's
-            acknowledged, pending, refused = await self._fleet.wait_for(request.revision, seconds)
+            acknowledged, pending, refused = await self._fleet.wait_for(version, seconds)
         if caller.tenant is not None:  # how many, but not who they are
             pending, refused = ["a proxy"] * len(pending), ["a proxy"] * len(refused)
         return admin_pb2.AwaitRevisionResponse(

@@ -97,7 +97,7 @@ class Publisher:
             await self.refresh()
 
     async def follow(self, served: Version) -> None:
-        """A proxy serves a version that is newer than what is published here: catch up, or begin anew."""
+        """`served` is newer than what the database has, or this replica knows: catch up, or begin anew."""
         now = self._now()
         try:
             is_new = await self._database.run(lambda session: self._revisions.follow(session, served, now))
@@ -105,7 +105,7 @@ class Publisher:
             return
         if is_new:
             log.critical(
-                "the database is older than what a proxy serves: restored? A new epoch begins",
+                "the database is older than what is served: restored? A new epoch begins",
                 extra={"data": {"served": str(served)}},
             )
         await self.refresh()
@@ -128,8 +128,15 @@ class Publisher:
             self._set_problem(f"a stored spec cannot be read: {error}")
             return
         self._problem = ""
-        if built is not None:
-            self._publish(built)
+        if built is None:
+            return
+        last = self._built.snapshot.version if self._built is not None else None
+        if last is not None and last.epoch == built.snapshot.version.epoch and built.snapshot.version < last:
+            await self.follow(
+                last
+            )  # a standby that was behind, or a backup: what is served is of no database
+            return
+        self._publish(built)
 
     def _build(self, session: Session) -> Built | None:
         now = self._now()

@@ -301,3 +301,59 @@ async def test_a_database_that_was_restored_begins_a_new_epoch_and_is_followed(d
         assert not update.HasField("base")
         assert (update.version.epoch > epoch, update.version.revision) == (True, revision)
         assert set(proxy.entries) == {("provider", "default", "openai")}
+
+
+async def test_a_database_that_goes_back_under_open_streams_begins_a_new_epoch(database: Secret) -> None:
+    """A standby that was behind takes over: the revisions that it never had are nobody's acknowledgement."""
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        proxy = await connect(replica)
+        before = (await owner.apply(PROVIDER)).revision
+        await proxy.reach(before)
+        for number in range(3):
+            lost = (await owner.apply(make("key", name=f"k{number}"), source=f"s{number}")).revision
+        await proxy.reach(lost)
+        assert proxy.version is not None
+        epoch = proxy.version.epoch
+        query(
+            database,
+            "SET session_replication_role = replica; DELETE FROM resource WHERE kind = 'key';"
+            f"DELETE FROM change WHERE revision > {before}; DELETE FROM revision WHERE revision > {before};"
+            f"UPDATE config_head SET revision = {before}; SELECT pg_notify('headgate_config', '')",
+        )
+        update = await proxy.receive()
+        assert (update.version.epoch > epoch, update.version.revision) == (True, before)
+        revision = (await owner.apply(make("key", name="new"), source="new")).revision
+        assert before < revision < lost
+        request = admin_pb2.AwaitRevisionRequest(revision=revision, timeout=Duration(seconds=1))
+        answer = await owner.call("AwaitRevision", request)
+        assert (answer.acknowledged, list(answer.pending)) == (0, ["proxy-1"])
+        ack = config_pb2.ConfigAck(nonce=update.nonce, version=update.version)
+        await proxy._call.write(config_pb2.WatchRequest(ack=ack))
+        proxy.entries.clear()
+        assert (await proxy.accept()).version.revision == revision
+        assert [name for kind, _, name in proxy.entries if kind == "key"] == ["new"]
+        assert (await owner.call("AwaitRevision", request)).acknowledged == 1
+
+
+async def test_what_a_proxy_says_of_itself_keeps_no_other_out_of_the_table(database: Secret) -> None:
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        for strange in (
+            config_pb2.ProxyHello(name="odd", region="us", software_version="1\0"),
+            config_pb2.ProxyHello(name="odd", region="us", labels={"a": "b\0"}),
+        ):
+            odd = ScriptedProxy(replica.client(await replica.proxy_token()))
+            await odd._call.write(config_pb2.WatchRequest(hello=strange))
+            assert await odd.ending() == "FAILED_PRECONDITION"
+        proxy = await connect(replica)
+        await proxy.accept()
+        await owner.apply(PROVIDER)
+        await proxy.refuse("provider/default/openai", "a \0 reason")
+        async with asyncio.timeout(10):
+            while not query(database, "SELECT 1 FROM proxy WHERE last_nack LIKE '%a  reason'"):
+                await asyncio.sleep(0.05)
+        await connect(replica, name="another")
+        async with asyncio.timeout(10):
+            while not query(database, "SELECT 1 FROM proxy WHERE name = 'another'"):
+                await asyncio.sleep(0.05)
