@@ -90,7 +90,6 @@ def _folder(state: StateFolder) -> Iterator[Finding]:
         state.kek,
         state.admin_token,
         state.proxy_certificate,
-        state.proxy_certificate.with_name("key.pem"),
         state.quickstart_key,
     ):
         try:

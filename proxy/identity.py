@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import grpc
 
 from headgate.rules.credentials import Secret
 from headgate.v1 import identity_pb2, identity_pb2_grpc
+from proxy.identity_folder import CERTIFICATE, JOINING, key_in, write_whole
 from proxy.logs import Log
 
 if TYPE_CHECKING:
@@ -67,10 +67,8 @@ class Identity:
         self._token = token
         self._log = log
         self._random = random
-        self._key_path = folder / "key.pem"
-        self._certificate_path = folder / "certificate.json"
-        # Whose the key is while no certificate says it: a token may have been used up for it already.
-        self._joining_path = folder / "joining.json"
+        self._certificate_path = folder / CERTIFICATE
+        self._joining_path = folder / JOINING
         self._key: EllipticCurvePrivateKey | None = None
         # The control plane may know the key, so that renewing is enough.
         self._is_known = False
@@ -86,7 +84,7 @@ class Identity:
                         "identity_of_another_name", name=document["name"], region=document["region"]
                     )
                     continue
-                self._key, self._is_known = _read_key(self._key_path), True
+                self._key, self._is_known = _key_of(key_in(document, self._folder)), True
                 if "certificate" in document:
                     self.current = Certificate(**document["certificate"])
                 return
@@ -96,29 +94,34 @@ class Identity:
                 self._log.event("identity_not_read", reason=f"{type(error).__name__}: {error}")
 
     def credentials(self) -> grpc.ChannelCredentials:
-        if self.current is None:
+        if self.current is None or self._key is None:
             raise JoinRefused("it has not joined yet")
         return grpc.ssl_channel_credentials(
-            self.current.authority.encode(), self._key_path.read_bytes(), self.current.certificate.encode()
+            self.current.authority.encode(), _pem(self._key).encode(), self.current.certificate.encode()
         )
 
     async def obtain(self, channels: Channels) -> None:
-        """Until there is a certificate that is valid: joins, or renews what has ended."""
+        """Until there is a certificate that is valid: joins, or renews what has ended, by turns."""
         backoff = FIRST_BACKOFF_SECONDS
-        told = ""
+        told: set[str] = set()
+        renews = self._is_known
         while self.current is None or self.current.expires_at <= time.time():
             try:
-                await (self._renew(channels) if self._is_known else self._join(channels))
+                await (self._renew(channels) if renews else self._join(channels))
                 return
             except grpc.aio.AioRpcError as error:
                 reason = f"{error.code().name}: {error.details()}"
-                if error.code() == grpc.StatusCode.UNAUTHENTICATED and self._is_known:
-                    self._forget()  # revoked, or away for too long: only a join token helps
+                if error.code() == grpc.StatusCode.UNAUTHENTICATED:
+                    # Revoked, or away for too long, and only a join token helps; or what answered was
+                    # another database, and the key will be known again.
+                    self.current = None
+                    renews = not renews
             except (JoinRefused, OSError) as error:
                 reason = str(error)
-            if reason != told:
+                renews = self._key is not None
+            if reason not in told:
                 self._log.event("not_joined", reason=reason)
-                told = reason
+                told.add(reason)
             channels.next()
             await asyncio.sleep(backoff * (0.5 + 0.5 * self._random()))
             backoff = min(backoff * 2, MAX_BACKOFF_SECONDS)
@@ -152,7 +155,7 @@ class Identity:
                 await self._renew(channels)
             except grpc.aio.AioRpcError as error:
                 if error.code() == grpc.StatusCode.UNAUTHENTICATED and self._token:
-                    self._forget()
+                    self.current, self._is_known = None, False
                     await self.obtain(channels)
                     channels.renewed()
             except (OSError, JoinRefused) as error:
@@ -165,8 +168,9 @@ class Identity:
                 f"{self._region}` makes one"
             )
         if self._key is None:
-            self._key = _new_key(self._key_path)
-            _write(self._joining_path, json.dumps({"name": self._name, "region": self._region}).encode())
+            key = _new_key()
+            write_whole(self._joining_path, self._document(key))
+            self._key = key
         key = self._key
         request = identity_pb2.JoinRequest(
             token=self._token.text, csr=_request_of(key), name=self._name, region=self._region
@@ -187,9 +191,6 @@ class Identity:
         self._keep(answer)
         channels.renewed()
 
-    def _forget(self) -> None:
-        self.current, self._is_known = None, False
-
     def _keep(self, answer: identity_pb2.JoinResponse | identity_pb2.RenewResponse) -> None:
         self._is_known = True
         self.current = Certificate(
@@ -200,26 +201,32 @@ class Identity:
             answer.expires_at.ToNanoseconds() / 1e9,
         )
         fields = {name: getattr(self.current, name) for name in Certificate.__slots__}
-        document = {"name": self._name, "region": self._region, "certificate": fields}
-        _write(self._certificate_path, json.dumps(document).encode())
+        if self._key is not None:
+            write_whole(self._certificate_path, self._document(self._key, certificate=fields))
         self._joining_path.unlink(missing_ok=True)
 
+    def _document(self, key: EllipticCurvePrivateKey, **more: Any) -> bytes:
+        return json.dumps({"name": self._name, "region": self._region, "key": _pem(key), **more}).encode()
 
-def _new_key(path: Path) -> EllipticCurvePrivateKey:
-    from cryptography.hazmat.primitives import serialization
+
+def _new_key() -> EllipticCurvePrivateKey:
     from cryptography.hazmat.primitives.asymmetric import ec
 
-    key = ec.generate_private_key(ec.SECP256R1())
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+def _pem(key: EllipticCurvePrivateKey) -> str:
+    from cryptography.hazmat.primitives import serialization
+
     form = serialization.PrivateFormat.PKCS8
-    _write(path, key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()))
-    return key
+    return key.private_bytes(serialization.Encoding.PEM, form, serialization.NoEncryption()).decode()
 
 
-def _read_key(path: Path) -> EllipticCurvePrivateKey:
+def _key_of(pem: str) -> EllipticCurvePrivateKey:
     from cryptography.hazmat.primitives.asymmetric import ec
     from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-    key = load_pem_private_key(path.read_bytes(), None)
+    key = load_pem_private_key(pem.encode(), None)
     if not isinstance(key, ec.EllipticCurvePrivateKey):
         raise TypeError("the key is of another kind")
     return key
@@ -232,16 +239,3 @@ def _request_of(key: EllipticCurvePrivateKey) -> bytes:
 
     request = x509.CertificateSigningRequestBuilder().subject_name(x509.Name([])).sign(key, hashes.SHA256())
     return request.public_bytes(serialization.Encoding.DER)
-
-
-def _write(path: Path, data: bytes) -> None:
-    """Whole or not at all, and for nobody else to read."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    temporary = path.with_suffix(".new")
-    temporary.unlink(missing_ok=True)
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

@@ -16,6 +16,7 @@ import uvloop
 
 from headgate.rules.credentials import Secret
 from headgate.rules.units import parse_duration_ns, parse_size_bytes
+from proxy.identity_folder import kept_key
 from proxy.settings import Settings, parse_address
 
 # https://man7.org/linux/man-pages/man3/mallopt.3.html
@@ -67,7 +68,7 @@ def read_settings(arguments: list[str]) -> Settings:
     given = _parser().parse_args(arguments)
     token = os.environ.get("HEADGATE_TOKEN", "")
     join_token = _join_token(given.join_token_file)
-    if not token and not join_token and not (given.state / "identity" / "key.pem").exists():
+    if not token and not join_token and not kept_key(given.state / "identity"):
         raise ValueError(
             "this proxy has not joined: give --join-token-file (or HEADGATE_JOIN_TOKEN; 'headgate join-token "
             "create --region R' makes one), or set HEADGATE_TOKEN to a token of role proxy"

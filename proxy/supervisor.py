@@ -22,6 +22,7 @@ from proxy.config.last_good import LastGood
 from proxy.config.stream import ConfigStream
 from proxy.http.server import open_socket
 from proxy.identity import Identity
+from proxy.identity_folder import kept_key
 from proxy.logs import Log
 from proxy.ops import Health, Ops
 from proxy.processes.channel import Channels
@@ -296,8 +297,7 @@ def _seal_of(settings: Settings) -> Secret:
     """
     if settings.token or settings.join_token:
         return settings.token or settings.join_token
-    key = settings.state / "identity" / "key.pem"
-    return Secret(key.read_text("utf-8") if key.exists() else "")
+    return Secret(kept_key(settings.state / "identity"))
 
 
 def _url(scheme: str, sock: socket.socket) -> str:

@@ -13,7 +13,7 @@ from control_plane.identity.model import Issued, JoinTokenRow, NewJoinToken
 from control_plane.identity.service import DEFAULT_EXPIRES, Identities
 from control_plane.minted.service import FirstAnswers
 from control_plane.rpc import convert, pages
-from control_plane.tokens.errors import NotAuthenticated
+from control_plane.tokens.errors import TooManyAtOnce
 from control_plane.tokens.model import Principal
 from headgate.v1 import identity_pb2
 
@@ -106,7 +106,7 @@ class IdentityCalls:
 
     async def _try(self, work: Callable[[Session], Issued]) -> Issued:
         if self._waiting >= MAX_WAITING:
-            raise NotAuthenticated
+            raise TooManyAtOnce(MAX_WAITING)  # no word about who asks
         self._waiting += 1
         try:
             async with self._tries:

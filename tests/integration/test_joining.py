@@ -118,7 +118,9 @@ def test_a_proxy_joins_answers_reports_and_needs_no_token_afterwards(plane: Plan
         (token,) = [one for one in plane.cli("get", "tokens") if one["name"] == "edge"]
         assert token["role"] == "proxy"
         folder = plane.folder / "edge" / "identity"
-        assert [stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()] == [0o600, 0o600]
+        assert [(path.name, stat.S_IMODE(path.stat().st_mode)) for path in folder.iterdir()] == [
+            ("certificate.json", 0o600)
+        ]
     with plane.proxy("edge") as again:
         again.wait_for_file(plane.folder / "edge.json")
         assert call(plane, "edge") == 200
@@ -140,7 +142,19 @@ def test_a_token_that_bought_a_certificate_nobody_could_write_down_is_not_lost(p
         again.wait_for_file(plane.folder / "torn.json")
         until(lambda: bool(plane.standing("torn").get("connected")), 10, "it is connected by its key")
         assert call(plane, "torn") == 200
-    assert [path.name for path in sorted(obstacle.parent.iterdir())] == ["certificate.json", "key.pem"]
+    assert [path.name for path in sorted(obstacle.parent.iterdir())] == ["certificate.json"]
+
+
+def test_a_start_under_another_region_costs_a_proxy_nothing(plane: Plane) -> None:
+    token = plane.join_token()
+    with plane.proxy("astray", HEADGATE_JOIN_TOKEN=token) as running:
+        running.wait_for_file(plane.folder / "astray.json")
+        until(lambda: bool(plane.standing("astray").get("connected")), 10, "it is connected")
+    with plane.proxy("astray", "--region", "us", HEADGATE_JOIN_TOKEN=token):
+        until(lambda: "not_joined" in plane.log("astray"), 15, "another region needs another token")
+    with plane.proxy("astray", HEADGATE_JOIN_TOKEN=token):
+        until(lambda: bool(plane.standing("astray").get("connected")), 15, "it is itself again")
+        assert call(plane, "astray") == 200
 
 
 def test_starting_workers_leaves_the_calls_under_way_alone(plane: Plane) -> None:
