@@ -19,6 +19,7 @@ from headgate.rules.credentials import Secret
 from headgate.v1 import config_pb2
 from proxy.config.holder import ConfigHolder
 from proxy.config.last_good import LastGood
+from proxy.config.model import Version
 from proxy.config.stream import ConfigStream
 from proxy.http.server import open_socket
 from proxy.identity import Identity
@@ -83,6 +84,9 @@ class Supervisor:
         self._pool: WorkerPool | None = None
         self._stopping = asyncio.Event()
         self._saved: asyncio.Task[None] | None = None
+        # Of what is on the disk, and why a newer one is not.
+        self._saved_version: Version | None = None
+        self._unsaved = ""
         # What all workers have learned.
         self._standings = config_pb2.Standings()
         self._standings_told_at = 0.0
@@ -94,6 +98,7 @@ class Supervisor:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, task)
         trouble = self._last_good.load(self._holder)
+        self._saved_version = self._holder.version
         if trouble:
             self._log.event("last_good_config_passed_over", reason=trouble)
         self._adopt_old_spools()
@@ -180,18 +185,24 @@ class Supervisor:
         """A new snapshot is served: workers get it too, and the disk in the background."""
         if self._pool is not None:
             await self._pool.send_config(self._holder.last_update)
+        self._begin_saving()
+
+    def _begin_saving(self) -> None:
         if self._saved is None or self._saved.done():
             self._saved = asyncio.create_task(self._save())
 
     async def _save(self) -> None:
-        version = None
-        while version != self._holder.version:
+        while self._saved_version != self._holder.version:
             version = self._holder.version
             try:
-                await asyncio.to_thread(self._last_good.save, self._holder)
+                await asyncio.to_thread(self._last_good.save, self._holder.serialized())
             except OSError as error:
-                self._log.event("last_good_config_not_saved", reason=str(error))
+                if str(error) != self._unsaved:
+                    self._log.event("last_good_config_not_saved", reason=str(error))
+                self._unsaved = str(error)
                 return
+            self._last_good.mark_contact(self._holder.staleness_seconds)
+            self._saved_version, self._unsaved = version, ""
 
     async def _announce(self, http: str, ops_port: int) -> None:
         """Writes the ready file once a call would find a configuration."""
@@ -232,11 +243,14 @@ class Supervisor:
         while True:
             await asyncio.sleep(ALARM_CHECK_SECONDS)
             health = self._health()
-            if self._config.connected:
+            if self._saved_version != self._holder.version:
+                self._begin_saving()  # what is on the disk is older: a restart must not take it for fresh
+            elif self._config.connected:
                 self._last_good.mark_contact()
             for name, bad in (
                 ("spool_filling", self._is_filling(health)),
                 ("config_stale", health.config_staleness_seconds > STALE_ALARM_SECONDS),
+                ("config_not_saved", bool(self._unsaved)),
             ):
                 if bad and name not in raised:
                     raised.add(name)

@@ -116,16 +116,12 @@ class ConfigHolder:
             listener(snapshot)
 
     def serialized(self) -> Iterator[bytes]:
-        """Pieces that concatenate to one serialised snapshot update: entry by entry, because a second
-        copy of 10,000 keys in one message would stay in the process as fragmented memory."""
+        """Pieces that concatenate to one serialised snapshot update of what is served now, whatever comes
+        while they are taken: entry by entry, because a second copy of 10,000 keys in one message would stay
+        in the process as fragmented memory."""
         if self.snapshot is None:
-            return
-        version = config_pb2.Version(
-            epoch=self.snapshot.version.epoch, revision=self.snapshot.version.revision
-        )
-        yield config_pb2.ConfigUpdate(version=version, nonce="whole", last=True).SerializeToString()
-        for entry in list(self.entries.values()):
-            yield config_pb2.ConfigUpdate(upserts=[entry]).SerializeToString()
+            return iter(())
+        return _pieces(self.snapshot.version, list(self.entries.values()))
 
     def whole(self) -> list[config_pb2.ConfigUpdate]:
         """What is served, as the messages of a snapshot update (for the disk, and for new workers)."""
@@ -139,3 +135,10 @@ class ConfigHolder:
                 version=version, nonce="whole", upserts=list(self.entries.values()), last=True
             )
         ]
+
+
+def _pieces(version: Version, entries: list[config_pb2.ConfigEntry]) -> Iterator[bytes]:
+    said = config_pb2.Version(epoch=version.epoch, revision=version.revision)
+    yield config_pb2.ConfigUpdate(version=said, nonce="whole", last=True).SerializeToString()
+    for entry in entries:
+        yield config_pb2.ConfigUpdate(upserts=[entry]).SerializeToString()

@@ -13,6 +13,7 @@ import hashlib
 import hmac
 import os
 import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from headgate.rules.credentials import Secret
@@ -36,11 +37,11 @@ class LastGood:
         extracted = hmac.digest(b"\0" * 32, token.text.encode(), hashlib.sha256)
         self._key = hmac.digest(extracted, b"headgate last good config v1\x01", hashlib.sha256)
 
-    def save(self, holder: ConfigHolder) -> None:
-        """Blocks; to be called from a thread. OSError if the disk does not take it."""
+    def save(self, pieces: Iterable[bytes]) -> None:
+        """`pieces`: of ConfigHolder.serialized. Blocks: for a thread. Raises OSError if the disk does."""
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-        payload = b"".join(holder.serialized())
+        payload = b"".join(pieces)
         nonce = os.urandom(_NONCE_BYTES)
         sealed = AESGCM(self._key).encrypt(nonce, payload, self._sealed_with)
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -59,10 +60,11 @@ class LastGood:
         finally:
             os.close(folder)
 
-    def mark_contact(self) -> None:
-        """The control plane was heard just now: what is on disk is as good as new."""
+    def mark_contact(self, seconds_ago: float = 0.0) -> None:
+        """The control plane was heard then, and what is on the disk is what it said."""
+        heard = time.time() - seconds_ago
         with contextlib.suppress(OSError):
-            os.utime(self._current)
+            os.utime(self._current, (heard, heard))
 
     def load(self, holder: ConfigHolder) -> str | None:
         """Serves the newest file that is good. Returns why one was passed over, if one was."""

@@ -250,7 +250,7 @@ class Peer:
 
     def save(self) -> None:
         if self.served is not None:
-            LastGood(self.folder, TOKEN, self.region).save(self.holder)
+            LastGood(self.folder, TOKEN, self.region).save(self.holder.serialized())
             self.saved = (self.served, self.region)
 
     def restart(self, *, with_last_good: bool, region: str) -> None:

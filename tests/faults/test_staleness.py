@@ -19,6 +19,34 @@ def strict_tenant(base_url: str) -> dict[str, Any]:
     }
 
 
+def test_a_config_that_the_disk_did_not_take_is_written_later_and_said(system: System) -> None:
+    """Or else a restart without the control plane would serve what is long over, as if it were fresh."""
+    (made,) = system.headgate.items("key", "create", "short-lived", "--allow", "*")
+    key = made["secret"]
+    with FaultProxy(system.grpc_port) as between, OwnProxy(system, "unsaved", between.port) as proxy:
+        wait_until(lambda: call(proxy.base_url, key, "quick")[0] == 200)
+        kept = proxy.state / "config" / "config.current"
+        wait_until(kept.exists)
+        obstacle = kept.with_suffix(".new")
+        obstacle.mkdir()
+        before = kept.read_bytes()
+        system.headgate.items("delete", "key", "short-lived")
+        wait_until(lambda: call(proxy.base_url, key, "quick")[0] == 401)
+        wait_until(lambda: "config_not_saved" in proxy.process.log())
+        assert kept.read_bytes() == before
+        obstacle.rmdir()
+        wait_until(lambda: kept.read_bytes() != before)
+        wait_until(lambda: "alarm_over" in proxy.process.log())
+        between.set(refuse=True)
+        between.reset_all()
+        proxy.kill()
+        proxy.start()
+        assert call(proxy.base_url, key, "quick")[0] == 401
+        assert call(proxy.base_url, system.api_key, "quick")[0] == 200
+        between.heal()
+        system.check(proxy.state)
+
+
 def test_a_tenant_with_a_bound_is_refused_once_the_config_is_too_old_and_others_are_not(
     system: System,
 ) -> None:

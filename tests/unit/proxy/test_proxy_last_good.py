@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
     last_good = LastGood(tmp_path / "state", TOKEN, "eu")
     for revision in (1, 2):
         holder.receive(entries.update(revision, entries.provider("p", secrets={"main": "sk-canary"})))
-        last_good.save(holder)
+        last_good.save(holder.serialized())
     return tmp_path / "state"
 
 
@@ -98,7 +98,7 @@ def test_a_config_that_this_proxy_refuses_is_passed_over(folder: Path) -> None:
     bad = ConfigHolder()
     bad.receive(entries.update(3, entries.provider("p")))
     bad.entries = {("provider", "default", "p"): entries.provider("p", kind="martian")}
-    LastGood(folder, TOKEN, "eu").save(bad)
+    LastGood(folder, TOKEN, "eu").save(bad.serialized())
     version, trouble = loaded(folder)
     assert version == Version(1, 2)
     assert trouble is not None
@@ -116,5 +116,5 @@ def test_a_seal_is_never_the_same_twice(folder: Path) -> None:
     first = (folder / "config.current").read_bytes()
     holder = ConfigHolder()
     LastGood(folder, TOKEN, "eu").load(holder)
-    LastGood(folder, TOKEN, "eu").save(holder)
+    LastGood(folder, TOKEN, "eu").save(holder.serialized())
     assert (folder / "config.current").read_bytes() != first
