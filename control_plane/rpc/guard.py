@@ -94,7 +94,8 @@ class Guard:
         async def guarded(requests: AsyncIterator[Any], context: Context) -> None:
             try:
                 caller = await self._admit(method, context)
-                with self._places.stream(caller.sha256), scoped(caller.tenant):
+                one = caller.region is not None  # by its certificate
+                with self._places.stream(caller.sha256, is_one_proxy=one), scoped(caller.tenant):
                     await handle(requests, context, caller)
             except Exception as error:  # noqa: BLE001, RUF100
                 await self._refuse(method, context, error)

@@ -15,8 +15,10 @@ from control_plane.tokens.errors import TooManyAtOnce
 # Of the server: two streams for each of a thousand proxies, streams of others, and room for calls.
 MAX_CONCURRENT_RPCS = 4_096
 MAX_STREAMS = 3_072
-# All proxies may share one token.
+# All proxies may share one token; a certificate is one proxy's: its two streams, and those that it has lost
+# without knowing.
 MAX_STREAMS_PER_TOKEN = 2_560
+MAX_STREAMS_PER_PROXY = 16
 # Half of what streams leave.
 MAX_CALLS_PER_TOKEN = 512
 # Of those who showed no token, together: joining, and health.
@@ -36,11 +38,12 @@ class Places:
             yield
 
     @contextmanager
-    def stream(self, who: bytes) -> Iterator[None]:
+    def stream(self, who: bytes, *, is_one_proxy: bool = False) -> Iterator[None]:
         """Raises TooManyAtOnce."""
         if self._streams.total() >= MAX_STREAMS:
             raise TooManyAtOnce(MAX_STREAMS)
-        with _taken(self._streams, who, MAX_STREAMS_PER_TOKEN if who else MAX_STREAMS_WITHOUT_TOKEN):
+        limit = MAX_STREAMS_PER_PROXY if is_one_proxy else MAX_STREAMS_PER_TOKEN
+        with _taken(self._streams, who, limit if who else MAX_STREAMS_WITHOUT_TOKEN):
             yield
 
 

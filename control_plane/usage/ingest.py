@@ -28,6 +28,8 @@ log = logging.getLogger(__name__)
 # Two: one prepares while the other waits for its commit. More only meet each other in the roll-ups.
 WRITERS = 2
 MAX_WAITING_BATCHES = 256
+# Of all batches that wait or are being written: streams are many, and a batch may have 4 MiB.
+MAX_WAITING_BYTES = 64 * 2**20
 # Per transaction. Larger ones gain nothing and hold their locks for longer.
 MAX_MERGED_RECORDS = 4_000
 # Records prepared without letting the event loop do something else.
@@ -68,6 +70,8 @@ class Ingest:
         self._retention = timedelta(days=retention_days)
         self._now = now
         self._queue: asyncio.Queue[_Waiting] = asyncio.Queue(MAX_WAITING_BATCHES)
+        self._waiting_bytes = 0
+        self._room = asyncio.Event()
         self._notified = 0.0
         # See Database.
         self.has_roles = False
@@ -82,11 +86,21 @@ class Ingest:
 
     async def submit(self, batch: Batch) -> asyncio.Future[Outcome]:
         """Waits for room; the future resolves after the commit, or raises DatabaseAway."""
+        size = sum(map(len, batch.records)) + sum(map(len, batch.scores))
+        while self._waiting_bytes and self._waiting_bytes + size > MAX_WAITING_BYTES:
+            self._room.clear()
+            await self._room.wait()
+        self._waiting_bytes += size
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         # Its stream may be gone by then; nobody needs to hear of that.
         future.add_done_callback(_notice)
+        future.add_done_callback(lambda _: self._gone(size))
         await self._queue.put(_Waiting(batch, future))
         return future
+
+    def _gone(self, size: int) -> None:
+        self._waiting_bytes -= size
+        self._room.set()
 
     async def run(self) -> None:
         """Runs until cancelled; batches under way then fail, and their proxies send them again."""

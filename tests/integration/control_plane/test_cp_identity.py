@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from google.protobuf.duration_pb2 import Duration
 
+from control_plane.rpc.places import MAX_STREAMS_PER_PROXY
 from control_plane.settings import Address
 from headgate.rules.credentials import Secret
 from headgate.v1 import admin_pb2, config_pb2, identity_pb2, usage_pb2
@@ -97,6 +98,32 @@ async def reported(over: grpc.aio.Channel, name: str, region: str) -> Any:
             return answer
     finally:
         call.cancel()
+
+
+async def test_one_proxys_certificate_holds_few_streams_and_keeps_nobody_out(database: Secret) -> None:
+    async with Replica.running(database, **LISTENING) as replica:
+        token, other = await token_of(replica), await token_of(replica)
+        key, other_key = new_key(), new_key()
+        joined = await join(replica, token, key)
+        next_door = await join(replica, other, other_key, name="next-door")
+        async with channel(joined, key) as over, channel(next_door, other_key) as beside:
+            hello = config_pb2.ProxyHello(name="edge", region="eu", software_version="1")
+            calls = [
+                over.stream_stream(
+                    "/headgate.v1.ConfigService/Watch",
+                    request_serializer=config_pb2.WatchRequest.SerializeToString,
+                    response_deserializer=config_pb2.WatchResponse.FromString,
+                )()
+                for _ in range(MAX_STREAMS_PER_PROXY + 8)
+            ]
+            for call in calls:
+                await call.write(config_pb2.WatchRequest(hello=hello))
+            answers = await asyncio.gather(*(call.read() for call in calls), return_exceptions=True)
+            got = [answer for answer in answers if isinstance(answer, config_pb2.WatchResponse)]
+            assert len(got) == MAX_STREAMS_PER_PROXY
+            assert (await first_answer(beside, "next-door", "eu")).HasField("update")
+            for call in calls:
+                call.cancel()
 
 
 async def test_of_fifty_that_join_at_once_with_one_token_one_does(database: Secret) -> None:
