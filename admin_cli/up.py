@@ -57,7 +57,7 @@ def up(
         str, typer.Option("--ops", metavar="HOST:PORT", help="Health and metrics of the proxy.")
     ] = "127.0.0.1:8082",
     workers: Annotated[
-        int, typer.Option("--workers", metavar="N", min=1, max=256, help="Processes that serve calls.")
+        int, typer.Option("--workers", metavar="N", min=1, max=64, help="Processes that serve calls.")
     ] = 1,
     ready_file: Annotated[
         Path | None,
