@@ -238,7 +238,8 @@ class Worker:
         """Stops accepting, lets calls finish; True if all did."""
         self._server.stop_accepting()
         end = time.monotonic() + seconds
-        while self.metrics.inflight and time.monotonic() < end:
+        # A call is over before its client has taken all of the answer.
+        while (self.metrics.inflight or self._server.connections) and time.monotonic() < end:
             await asyncio.sleep(0.05)
         finished = not self.metrics.inflight
         self._read_on.end_all()

@@ -150,8 +150,8 @@ class ClientConnection(asyncio.Protocol):
         del self._parser
 
     def data_received(self, data: bytes) -> None:
-        if self.closing:
-            return
+        if self.closing and (self._request is None or self._request.body_stream is None):
+            return  # but what is being uploaded is taken to its end
         if self._request is None:
             head = data.find(b"\r\n\r\n") if len(data) > MAX_HEAD_BYTES else 0
             self._head_bytes = len(data) if head < 0 else head
@@ -240,6 +240,8 @@ class ClientConnection(asyncio.Protocol):
             raise Refused(CallError(400, "invalid_request_error", "The header 'host' is missing."))
         length = headers.get(b"content-length")
         size = int(length) if length is not None else 0
+        if parser.should_upgrade() and (size or b"transfer-encoding" in headers):
+            self._resumed = request
         if self._server.streams(request):
             self._begin_streamed(request, size)
             return
@@ -247,8 +249,6 @@ class ClientConnection(asyncio.Protocol):
             raise Refused(body_too_large(MAX_BODY_BYTES))
         if size > EARLY_CHECK_BYTES or b"transfer-encoding" in headers or b"expect" in headers:
             self._before_body(request)
-        if parser.should_upgrade() and (size or b"transfer-encoding" in headers):
-            self._resumed = request
 
     def _begin_streamed(self, request: Request, size: int) -> None:
         """The handler gets the request now and its body as it comes."""

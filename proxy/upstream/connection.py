@@ -45,6 +45,7 @@ class Connection(asyncio.Protocol):
         "_head_done",
         "_interim",
         "_parser",
+        "_reading_paused",
         "_received",
         "idle_since",
         "on_header",
@@ -64,6 +65,7 @@ class Connection(asyncio.Protocol):
         # The request's body is still going out: an answer that comes before its end ends the connection.
         self.sending = False
         self.writing_paused = False
+        self._reading_paused = False
         self._drain_waiter: asyncio.Future[None] | None = None
         self.idle_since = 0.0
         # Filled by the parser in C; see ClientConnection.
@@ -106,10 +108,12 @@ class Connection(asyncio.Protocol):
 
     def pause(self) -> None:
         if self.transport is not None and self.receiver is not None:
+            self._reading_paused = True
             self.transport.pause_reading()
 
     def resume(self) -> None:
-        if self.transport is not None and self.receiver is not None:
+        if self.transport is not None and self._reading_paused:
+            self._reading_paused = False
             self.transport.resume_reading()
 
     def abort(self) -> None:
@@ -217,6 +221,7 @@ class Connection(asyncio.Protocol):
             return
         if self._parser.should_keep_alive() and self._delimited and not self.sending:
             self._reset()
+            self.resume()  # the end came together with more than the client would take
             self.pool.release(self)
         elif self.transport is not None:
             self.transport.abort()

@@ -6,6 +6,9 @@ The gateway is one of its own: its provider `pieces` is a socket that the test r
 from __future__ import annotations
 
 import json
+import socket
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +16,9 @@ from typing import Any
 import psutil  # type: ignore[import-untyped]
 import pytest
 
-from tests.integration.proxy.gateway import Gateway
+from tests.integration.proxy.gateway import Gateway, chat
 from tests.integration.proxy.gateway_manifest import sha256
-from tests.integration.proxy.raw_client import Closed, RawClient
+from tests.integration.proxy.raw_client import Closed, RawClient, request_bytes
 from tests.support.fake_provider import Behaviour, FakeProvider
 from tests.support.piecewise import PiecewiseProvider
 from tests.support.processes import start_headgate
@@ -41,6 +44,7 @@ def manifest(base_url: str, pieces_url: str) -> dict[str, Any]:
             },
             {"name": "pieces", "kind": "openai", "keys": ["pk-pieces"], "base_url": pieces_url, **place},
         ],
+        "models": [{"name": "pieced", "provider": "pieces", "upstream_model": "pieced"}],
         "keys": [
             {
                 "name": "native",
@@ -265,6 +269,61 @@ def test_the_proxy_holds_a_window_of_an_upload_and_no_more(
             grown = sum(process.memory_info().rss for process in processes) - before
             upstream.reset()
     assert grown < 16 * MEGABYTE
+
+
+def test_a_connection_whose_answer_ended_before_a_slow_client_had_it_serves_the_next_call(
+    native: Gateway, pieces: PiecewiseProvider
+) -> None:
+    """Reading is paused for the client; a paused connection in the pool would hang whoever takes it next."""
+    size = 8 * MEGABYTE
+    path = "/providers/pieces/v1/files/f/content"
+    with (
+        RawClient(native.url, timeout_seconds=5) as slow,
+        RawClient(native.url, timeout_seconds=5) as next_one,
+    ):
+        slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+        slow.send(head("GET", path))
+        with pieces.accept() as upstream:
+            upstream.read_until(b"\r\n\r\n")
+            threading.Thread(
+                target=upstream.send,
+                args=(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % size + b"x" * size,),
+                daemon=True,
+            ).start()
+            taken = 0
+            while taken < size:
+                taken += len(slow.read_some())
+                time.sleep(0.002)
+            upstream.received = b""
+            next_one.send(request_bytes(json.dumps(chat("pieced")).encode(), CHAT_ONLY))
+            upstream.read_until(b"\r\n\r\n")
+            upstream.send(OK)
+            next_one.answer()
+
+
+@pytest.mark.parametrize("upgrade", ["h2c", "websocket"])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_upload_that_asks_to_upgrade_arrives_whole_and_leaves_the_connection_in_step(
+    native: Gateway, pieces: PiecewiseProvider, upgrade: str, chunked: bool
+) -> None:
+    path, body = "/providers/pieces/v1/files", b'{"a": 1}'
+    asked = ("connection: Upgrade, HTTP2-Settings", f"upgrade: {upgrade}")
+    framing = "transfer-encoding: chunked" if chunked else f"content-length: {len(body)}"
+    sent = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if chunked else body
+    with RawClient(native.url, timeout_seconds=5) as client:
+        client.send(head("POST", path, *asked, framing) + sent)
+        with pieces.accept() as upstream:
+            upstream.read_bytes(len(sent))
+            assert upstream.body == sent
+            assert upstream.header("upgrade") == []
+            upstream.send(OK)
+            assert client.answer().status == 200
+        client.send(head("POST", path, "content-length: 5") + b"again")
+        with pieces.accept() as upstream:
+            upstream.read_bytes(5)
+            assert upstream.body == b"again"
+            upstream.send(OK)
+            assert client.answer().status == 200
 
 
 def test_an_answer_before_the_end_of_the_upload_is_given_and_the_connection_closed(
