@@ -13,6 +13,15 @@ from admin_cli.render import Result
 app = typer.Typer(
     no_args_is_help=True, help="Changes that some proxies have first (`apply --canary`): see, promote, halt."
 )
+RevisionArgument = Annotated[
+    int,
+    typer.Argument(
+        metavar="REVISION",
+        min=0,
+        help="As `rollout show` has it; refuse (exit 4) if another one is under way. Default: the last one.",
+        show_default=False,
+    ),
+]
 COLUMNS = ("revision", "state", "group", "proxies", "resources", "started_at", "reason")
 
 
@@ -35,7 +44,9 @@ def list_(
 
 
 @app.command()
-def promote(no_wait: NoWaitOption = False, output: OutputOption = None) -> Result:
+def promote(
+    revision: RevisionArgument = 0, no_wait: NoWaitOption = False, output: OutputOption = None
+) -> Result:
     """Declare for all proxies what its group has, now."""
     from admin_cli.apply import change_item
     from admin_cli.change import await_proxies
@@ -44,6 +55,7 @@ def promote(no_wait: NoWaitOption = False, output: OutputOption = None) -> Resul
 
     request, answer = rollout_pb2.PromoteRolloutRequest(), rollout_pb2.PromoteRolloutResponse
     with AdminClient(Connection.from_environment()) as client:
+        request.revision = revision or _last(client)
         done = client.call("PromoteRollout", request, answer)
         notes = await_proxies(client, done.revision, no_wait)
     items = [change_item(change) for change in done.changes]
@@ -52,6 +64,7 @@ def promote(no_wait: NoWaitOption = False, output: OutputOption = None) -> Resul
 
 @app.command()
 def halt(
+    revision: RevisionArgument = 0,
     reason: Annotated[str, typer.Option("--reason", metavar="TEXT", help="For the audit trail.")] = "",
     no_wait: NoWaitOption = False,
     output: OutputOption = None,
@@ -63,6 +76,7 @@ def halt(
 
     request, answer = rollout_pb2.HaltRolloutRequest(reason=reason), rollout_pb2.HaltRolloutResponse
     with AdminClient(Connection.from_environment()) as client:
+        request.revision = revision or _last(client)
         done = client.call("HaltRollout", request, answer)
         notes = await_proxies(client, done.revision, no_wait)
     return changed("rollout", "", "", "halted", done.revision, notes, output)
@@ -106,6 +120,14 @@ def started_notes(view: Any, bake: str) -> tuple[str, ...]:
         f"with {who} first; for all after {bake} without trouble. "
         "`headgate rollout show`, `promote` and `halt` go on from here",
     )
+
+
+def _last(client: Any) -> int:
+    """Which is meant where none is named: one that begins a moment later is not."""
+    from headgate.v1 import rollout_pb2
+
+    request, answer = rollout_pb2.ListRolloutsRequest(page_size=1), rollout_pb2.ListRolloutsResponse
+    return next((int(view.revision) for view in client.call("ListRollouts", request, answer).rollouts), 0)
 
 
 def _rollouts(limit: int) -> list[dict[str, Any]]:

@@ -20,5 +20,13 @@ class NoRollout(ControlPlaneError):
 
 
 @dataclass
+class AnotherRollout(ControlPlaneError):
+    """What was meant has ended, and somebody has begun the next one."""
+
+    expected: int
+    found: int
+
+
+@dataclass
 class NothingToRollOut(ControlPlaneError):
     """What is declared is there already."""

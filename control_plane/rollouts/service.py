@@ -23,7 +23,7 @@ from control_plane.resources.rollback import resource_of
 from control_plane.resources.store import ResourceStore
 from control_plane.revisions.service import Revisions
 from control_plane.rollouts import store
-from control_plane.rollouts.errors import NoRollout, NothingToRollOut, RolloutUnderWay
+from control_plane.rollouts.errors import AnotherRollout, NoRollout, NothingToRollOut, RolloutUnderWay
 from control_plane.rollouts.model import (
     CANARY,
     HALTED,
@@ -87,16 +87,19 @@ class Rollouts:
         change.finish()
         return row, applied
 
-    def halt(self, session: Session, actor: str, reason: str, now: datetime) -> int:
-        """The revision with which its proxies are back. Raises NoRollout."""
-        row = self._ended(session, HALTED, actor, reason[:MAX_REASON_CHARACTERS], now)
+    def halt(self, session: Session, expected: int, actor: str, reason: str, now: datetime) -> int:
+        """The revision with which its proxies are back. `expected`: which rollout is meant; 0: whichever is
+        under way. Raises NoRollout, AnotherRollout."""
+        row = self._ended(session, expected, HALTED, reason[:MAX_REASON_CHARACTERS], now)
         change = self._revisions.begin(session, actor, "rollout", now)
         change.record("rollout", "", str(row.revision), HALTED, None, {"reason": row.reason})
         return change.finish()
 
-    def promote(self, session: Session, actor: str, reason: str, now: datetime) -> tuple[RolloutRow, Applied]:
-        """For all proxies. Raises NoRollout, and what an apply raises."""
-        row = self._ended(session, PROMOTED, actor, reason, now)
+    def promote(
+        self, session: Session, expected: int, actor: str, reason: str, now: datetime
+    ) -> tuple[RolloutRow, Applied]:
+        """For all proxies. `expected`: as `halt` has it. Raises as it does, and what an apply raises."""
+        row = self._ended(session, expected, PROMOTED, reason, now)
         caller = Principal(actor, EDITOR, None, b"")
         change = self._revisions.begin(session, actor, row.source, now)
         change.record("rollout", "", str(row.revision), PROMOTED, None, {"reason": reason})
@@ -110,11 +113,13 @@ class Rollouts:
         stored = ResourceStore(session).get_many(sorted(row.specs))
         return next((ref for ref, found in stored.items() if found.revision > row.revision), None)
 
-    def _ended(self, session: Session, state: str, actor: str, reason: str, now: datetime) -> RolloutRow:
+    def _ended(self, session: Session, expected: int, state: str, reason: str, now: datetime) -> RolloutRow:
         self._revisions.lock(session)
         row = store.under_way(session)
         if row is None:
             raise NoRollout
+        if expected and row.revision != expected:
+            raise AnotherRollout(expected, row.revision)
         row.state, row.reason, row.ended_at = state, reason, now
         store.write(session, row)
         return row

@@ -7,6 +7,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -18,6 +19,7 @@ from control_plane.errors import ControlPlaneError, DatabaseAway, QueryTooLong
 from control_plane.fleet.model import Proxy
 from control_plane.fleet.service import Fleet
 from control_plane.rollouts import store
+from control_plane.rollouts.errors import AnotherRollout, NoRollout
 from control_plane.rollouts.model import RolloutRow
 from control_plane.rollouts.service import Rollouts
 from control_plane.rollouts.store import Counts
@@ -56,40 +58,45 @@ class RolloutWatch:
         """Until cancelled."""
         while True:
             await asyncio.sleep(EVERY_SECONDS)
-            try:
-                if await self._database.read(lambda session: store.under_way(session) is not None):
-                    proxies = await self._fleet.list("", MAX_PROXIES)
-                    await self._database.run(partial(self._look, proxies=proxies))
-            except (DatabaseAway, QueryTooLong):
-                continue
-            except ControlPlaneError as error:  # it cannot be applied (any more)
-                await self._halt(f"it could not be promoted: {error}")
+            with suppress(DatabaseAway, QueryTooLong):
+                if (row := await self._database.read(store.under_way)) is not None:
+                    await self._look_at(row)
 
-    async def _halt(self, reason: str) -> None:
+    async def _look_at(self, row: RolloutRow) -> None:
+        proxies = await self._fleet.list("", MAX_PROXIES)
+        group = [proxy for proxy in proxies if row.group.has(proxy.name, proxy.labels)]
+        try:
+            await self._database.run(partial(self._judge, row=row, group=group))
+        except (DatabaseAway, QueryTooLong):
+            raise
+        except (NoRollout, AnotherRollout):  # somebody was faster, and the next one is not judged by this
+            return
+        except ControlPlaneError as error:  # it cannot be applied (any more)
+            await self._halt(row, f"it could not be promoted: {error}")
+
+    async def _halt(self, row: RolloutRow, reason: str) -> None:
         now = self._now()
         try:
-            await self._database.run(lambda session: self._rollouts.halt(session, ACTOR, reason, now))
+            await self._database.run(
+                lambda session: self._rollouts.halt(session, row.revision, ACTOR, reason, now)
+            )
         except ControlPlaneError:
             log.exception("a rollout could not be halted")
 
-    def _look(self, session: Session, proxies: list[Proxy]) -> None:
+    def _judge(self, session: Session, row: RolloutRow, group: list[Proxy]) -> None:
         if not locks.taken(session, locks.ROLLOUT):
             return
-        row = store.under_way(session)
-        if row is None:
-            return
         now = self._now()
-        group = [proxy for proxy in proxies if row.group.has(proxy.name, proxy.labels)]
         reason = self._against(session, row, group)
         if reason:
-            self._rollouts.halt(session, ACTOR, reason, now)
+            self._rollouts.halt(session, row.revision, ACTOR, reason, now)
             log.error("rollout halted", extra={"data": {"rollout": row.revision, "reason": reason}})
             return
         # One that nobody has tried is not without trouble: a label that no proxy has promotes nothing.
         tried = any(proxy.acked.revision >= row.revision for proxy in group)
         behind = any(proxy.connected and proxy.acked.revision < row.revision for proxy in group)
         if now >= row.started_at + timedelta(seconds=row.bake_seconds) and tried and not behind:
-            self._rollouts.promote(session, ACTOR, f"no trouble in {row.bake_seconds} s", now)
+            self._rollouts.promote(session, row.revision, ACTOR, f"no trouble in {row.bake_seconds} s", now)
             log.info("rollout promoted", extra={"data": {"rollout": row.revision}})
 
     def _against(self, session: Session, row: RolloutRow, group: list[Proxy]) -> str:

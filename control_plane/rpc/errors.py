@@ -32,7 +32,7 @@ from control_plane.resources.errors import (
     StillReferenced,
 )
 from control_plane.revisions.errors import NoSuchRevision, RevisionMismatch
-from control_plane.rollouts.errors import NoRollout, NothingToRollOut, RolloutUnderWay
+from control_plane.rollouts.errors import AnotherRollout, NoRollout, NothingToRollOut, RolloutUnderWay
 from control_plane.secrets.errors import CannotOpen, SecretsSealed
 from control_plane.snapshots.errors import NoSnapshot
 from control_plane.tokens.errors import (
@@ -167,6 +167,7 @@ _STATUS: dict[type[Exception], Callable[[Any], Status]] = {
         Code.ABORTED, f"rollout {e.revision} is under way; promote or halt it first"
     ),
     NoRollout: lambda e: Status(Code.NOT_FOUND, "no rollout is under way"),
+    AnotherRollout: lambda e: Status(Code.ABORTED, f"rollout {e.found} is under way, not {e.expected}"),
     NothingToRollOut: lambda e: Status(Code.FAILED_PRECONDITION, "all of it is declared like this already"),
     NotQuarantined: lambda e: Status(Code.NOT_FOUND, f"there is no record {e.id} in quarantine"),
     CallNotFound: lambda e: Status(Code.NOT_FOUND, f"there is no call {e.request_id}"),

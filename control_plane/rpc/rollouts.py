@@ -67,9 +67,9 @@ class RolloutCalls:
     async def promote(
         self, request: rollout_pb2.PromoteRolloutRequest, caller: Principal
     ) -> rollout_pb2.PromoteRolloutResponse:
-        now = self._now()
+        now, reason = self._now(), f"promoted by {caller.name}"
         _, applied = await self._database.run(
-            lambda session: self._rollouts.promote(session, caller.name, f"promoted by {caller.name}", now)
+            lambda session: self._rollouts.promote(session, request.revision, caller.name, reason, now)
         )
         return rollout_pb2.PromoteRolloutResponse(
             revision=applied.revision, changes=convert.changes_of(applied)
@@ -80,7 +80,7 @@ class RolloutCalls:
     ) -> rollout_pb2.HaltRolloutResponse:
         now, reason = self._now(), request.reason or f"halted by {caller.name}"
         revision = await self._database.run(
-            lambda session: self._rollouts.halt(session, caller.name, reason, now)
+            lambda session: self._rollouts.halt(session, request.revision, caller.name, reason, now)
         )
         return rollout_pb2.HaltRolloutResponse(revision=revision)
 

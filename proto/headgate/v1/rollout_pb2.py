@@ -28,7 +28,7 @@ from headgate.v1 import admin_pb2 as headgate_dot_v1_dot_admin__pb2
 from headgate.v1 import resources_pb2 as headgate_dot_v1_dot_resources__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19headgate/v1/rollout.proto\x12\x0bheadgate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17headgate/v1/admin.proto\x1a\x1bheadgate/v1/resources.proto\"\x8a\x02\n\x13StartRolloutRequest\x12(\n\tresources\x18\x01 \x03(\x0b\x32\x15.headgate.v1.Resource\x12\x0e\n\x06source\x18\x02 \x01(\t\x12<\n\x06labels\x18\x03 \x03(\x0b\x32,.headgate.v1.StartRolloutRequest.LabelsEntry\x12\x0f\n\x07percent\x18\x04 \x01(\x01\x12\'\n\x04\x62\x61ke\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"o\n\x14StartRolloutResponse\x12)\n\x07rollout\x18\x01 \x01(\x0b\x32\x18.headgate.v1.RolloutView\x12,\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x1b.headgate.v1.ResourceChange\"<\n\x13ListRolloutsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"[\n\x14ListRolloutsResponse\x12*\n\x08rollouts\x18\x01 \x03(\x0b\x32\x18.headgate.v1.RolloutView\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"\x17\n\x15PromoteRolloutRequest\"X\n\x16PromoteRolloutResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12,\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x1b.headgate.v1.ResourceChange\"$\n\x12HaltRolloutRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\"\'\n\x13HaltRolloutResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\xfe\x02\n\x0bRolloutView\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12.\n\nstarted_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04\x62\x61ke\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tresources\x18\t \x03(\t\x12\x34\n\x06labels\x18\n \x03(\x0b\x32$.headgate.v1.RolloutView.LabelsEntry\x12\x0f\n\x07percent\x18\x0b \x01(\x01\x12\x0f\n\x07proxies\x18\x0c \x03(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xe7\x02\n\x0eRolloutService\x12S\n\x0cStartRollout\x12 .headgate.v1.StartRolloutRequest\x1a!.headgate.v1.StartRolloutResponse\x12S\n\x0cListRollouts\x12 .headgate.v1.ListRolloutsRequest\x1a!.headgate.v1.ListRolloutsResponse\x12Y\n\x0ePromoteRollout\x12\".headgate.v1.PromoteRolloutRequest\x1a#.headgate.v1.PromoteRolloutResponse\x12P\n\x0bHaltRollout\x12\x1f.headgate.v1.HaltRolloutRequest\x1a .headgate.v1.HaltRolloutResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19headgate/v1/rollout.proto\x12\x0bheadgate.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17headgate/v1/admin.proto\x1a\x1bheadgate/v1/resources.proto\"\x8a\x02\n\x13StartRolloutRequest\x12(\n\tresources\x18\x01 \x03(\x0b\x32\x15.headgate.v1.Resource\x12\x0e\n\x06source\x18\x02 \x01(\t\x12<\n\x06labels\x18\x03 \x03(\x0b\x32,.headgate.v1.StartRolloutRequest.LabelsEntry\x12\x0f\n\x07percent\x18\x04 \x01(\x01\x12\'\n\x04\x62\x61ke\x18\x05 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x12\n\nrequest_id\x18\x06 \x01(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"o\n\x14StartRolloutResponse\x12)\n\x07rollout\x18\x01 \x01(\x0b\x32\x18.headgate.v1.RolloutView\x12,\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x1b.headgate.v1.ResourceChange\"<\n\x13ListRolloutsRequest\x12\x11\n\tpage_size\x18\x01 \x01(\r\x12\x12\n\npage_token\x18\x02 \x01(\t\"[\n\x14ListRolloutsResponse\x12*\n\x08rollouts\x18\x01 \x03(\x0b\x32\x18.headgate.v1.RolloutView\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\")\n\x15PromoteRolloutRequest\x12\x10\n\x08revision\x18\x01 \x01(\x03\"X\n\x16PromoteRolloutResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12,\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x1b.headgate.v1.ResourceChange\"6\n\x12HaltRolloutRequest\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\x03\"\'\n\x13HaltRolloutResponse\x12\x10\n\x08revision\x18\x01 \x01(\x03\"\xfe\x02\n\x0bRolloutView\x12\x10\n\x08revision\x18\x01 \x01(\x03\x12\r\n\x05state\x18\x02 \x01(\t\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x0e\n\x06source\x18\x04 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x05 \x01(\t\x12.\n\nstarted_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nded_at\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\'\n\x04\x62\x61ke\x18\x08 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x11\n\tresources\x18\t \x03(\t\x12\x34\n\x06labels\x18\n \x03(\x0b\x32$.headgate.v1.RolloutView.LabelsEntry\x12\x0f\n\x07percent\x18\x0b \x01(\x01\x12\x0f\n\x07proxies\x18\x0c \x03(\t\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\xe7\x02\n\x0eRolloutService\x12S\n\x0cStartRollout\x12 .headgate.v1.StartRolloutRequest\x1a!.headgate.v1.StartRolloutResponse\x12S\n\x0cListRollouts\x12 .headgate.v1.ListRolloutsRequest\x1a!.headgate.v1.ListRolloutsResponse\x12Y\n\x0ePromoteRollout\x12\".headgate.v1.PromoteRolloutRequest\x1a#.headgate.v1.PromoteRolloutResponse\x12P\n\x0bHaltRollout\x12\x1f.headgate.v1.HaltRolloutRequest\x1a .headgate.v1.HaltRolloutResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -50,17 +50,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTROLLOUTSRESPONSE']._serialized_start=605
   _globals['_LISTROLLOUTSRESPONSE']._serialized_end=696
   _globals['_PROMOTEROLLOUTREQUEST']._serialized_start=698
-  _globals['_PROMOTEROLLOUTREQUEST']._serialized_end=721
-  _globals['_PROMOTEROLLOUTRESPONSE']._serialized_start=723
-  _globals['_PROMOTEROLLOUTRESPONSE']._serialized_end=811
-  _globals['_HALTROLLOUTREQUEST']._serialized_start=813
-  _globals['_HALTROLLOUTREQUEST']._serialized_end=849
-  _globals['_HALTROLLOUTRESPONSE']._serialized_start=851
-  _globals['_HALTROLLOUTRESPONSE']._serialized_end=890
-  _globals['_ROLLOUTVIEW']._serialized_start=893
-  _globals['_ROLLOUTVIEW']._serialized_end=1275
+  _globals['_PROMOTEROLLOUTREQUEST']._serialized_end=739
+  _globals['_PROMOTEROLLOUTRESPONSE']._serialized_start=741
+  _globals['_PROMOTEROLLOUTRESPONSE']._serialized_end=829
+  _globals['_HALTROLLOUTREQUEST']._serialized_start=831
+  _globals['_HALTROLLOUTREQUEST']._serialized_end=885
+  _globals['_HALTROLLOUTRESPONSE']._serialized_start=887
+  _globals['_HALTROLLOUTRESPONSE']._serialized_end=926
+  _globals['_ROLLOUTVIEW']._serialized_start=929
+  _globals['_ROLLOUTVIEW']._serialized_end=1311
   _globals['_ROLLOUTVIEW_LABELSENTRY']._serialized_start=383
   _globals['_ROLLOUTVIEW_LABELSENTRY']._serialized_end=428
-  _globals['_ROLLOUTSERVICE']._serialized_start=1278
-  _globals['_ROLLOUTSERVICE']._serialized_end=1637
+  _globals['_ROLLOUTSERVICE']._serialized_start=1314
+  _globals['_ROLLOUTSERVICE']._serialized_end=1673
 # @@protoc_insertion_point(module_scope)

@@ -60,8 +60,10 @@ class ListRolloutsResponse(_message.Message):
     def __init__(self, rollouts: _Optional[_Iterable[_Union[RolloutView, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class PromoteRolloutRequest(_message.Message):
-    __slots__ = ()
-    def __init__(self) -> None: ...
+    __slots__ = ("revision",)
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    revision: int
+    def __init__(self, revision: _Optional[int] = ...) -> None: ...
 
 class PromoteRolloutResponse(_message.Message):
     __slots__ = ("revision", "changes")
@@ -72,10 +74,12 @@ class PromoteRolloutResponse(_message.Message):
     def __init__(self, revision: _Optional[int] = ..., changes: _Optional[_Iterable[_Union[_admin_pb2.ResourceChange, _Mapping]]] = ...) -> None: ...
 
 class HaltRolloutRequest(_message.Message):
-    __slots__ = ("reason",)
+    __slots__ = ("reason", "revision")
     REASON_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
     reason: str
-    def __init__(self, reason: _Optional[str] = ...) -> None: ...
+    revision: int
+    def __init__(self, reason: _Optional[str] = ..., revision: _Optional[int] = ...) -> None: ...
 
 class HaltRolloutResponse(_message.Message):
     __slots__ = ("revision",)

@@ -87,7 +87,7 @@ class RolloutServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def PromoteRollout(self, request, context):
-        """Now, for all. Role: editor. NOT_FOUND: none is under way.
+        """Now, for all. Role: editor. NOT_FOUND: none is under way. ABORTED: another one than the request names is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -95,6 +95,7 @@ class RolloutServiceServicer:
 
     def HaltRollout(self, request, context):
         """Its proxies go back to what the others have. Role: editor. NOT_FOUND: none is under way.
+        ABORTED: another one than the request names is.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -242,6 +243,50 @@ async def test_it_goes_on_on_another_replica_and_a_returning_proxy_is_sent_its_o
             await proxy.accept()
             assert proxy.entries["route", "default", "chat"].route.policy.model == expected
         await owner.call("HaltRollout", rollout_pb2.HaltRolloutRequest())
+
+
+async def test_who_means_a_rollout_that_has_ended_does_not_end_the_next_one(database: Secret) -> None:
+    async with Replica.running(database) as replica:
+        owner, _ = await fleet(replica)
+        first = (await start(owner, AFTER)).rollout.revision
+        halt, promote = rollout_pb2.HaltRolloutRequest, rollout_pb2.PromoteRolloutRequest
+        await owner.call("HaltRollout", halt(revision=first))
+        assert (await refused(owner.call("PromoteRollout", promote(revision=first))))[0] == "NOT_FOUND"
+        second = (await start(owner, AFTER)).rollout.revision
+        said = ("ABORTED", f"rollout {second} is under way, not {first}")
+        assert await refused(owner.call("HaltRollout", halt(revision=first))) == said
+        assert await refused(owner.call("PromoteRollout", promote(revision=first))) == said
+        assert (await last(owner)).state == "canary"
+        await owner.call("PromoteRollout", promote(revision=second))
+        assert (await last(owner)).state == "promoted"
+
+
+async def test_a_rollout_that_begins_while_another_is_judged_is_not_promoted_in_its_place(
+    database: Secret, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Replica.running(database) as replica:
+        owner, proxies = await fleet(replica)
+        rollouts, judged, go_on = replica.control_plane.rollouts, threading.Event(), threading.Event()
+        promote = rollouts.promote
+
+        def held(*arguments: Any) -> Any:
+            judged.set()
+            go_on.wait(10)
+            return promote(*arguments)
+
+        monkeypatch.setattr(rollouts, "promote", held)
+        first = await start(owner, AFTER, bake=1)
+        await proxies.reach(first.rollout.revision)
+        assert await asyncio.to_thread(judged.wait, 10)
+        await owner.call("HaltRollout", rollout_pb2.HaltRolloutRequest())
+        second = await start(owner, make("route", name="chat", policy={"fallback": ["new", "old"]}))
+        go_on.set()
+        await asyncio.sleep(0.5)
+        views = (await owner.call("ListRollouts")).rollouts
+        assert [(view.revision, view.state) for view in views] == [
+            (second.rollout.revision, "canary"),
+            (first.rollout.revision, "halted"),
+        ]
 
 
 async def test_what_cannot_be_rolled_out_is_refused(database: Secret) -> None:

@@ -25,6 +25,8 @@ from headgate.v1 import (
     identity_pb2,
     identity_pb2_grpc,
     resources_pb2,
+    rollout_pb2,
+    rollout_pb2_grpc,
     routing_pb2,
     routing_pb2_grpc,
     usage_pb2,
@@ -283,6 +285,26 @@ class FakeIdentity(identity_pb2_grpc.IdentityServiceServicer):
         return identity_pb2.CreateJoinTokenResponse(minted=minted)
 
 
+class FakeRollouts(rollout_pb2_grpc.RolloutServiceServicer):
+    """One is under way."""
+
+    def __init__(self, admin: FakeAdmin) -> None:
+        self._admin = admin
+
+    def ListRollouts(self, request: Any, context: Any) -> Any:
+        return rollout_pb2.ListRolloutsResponse(
+            rollouts=[rollout_pb2.RolloutView(revision=7, state="canary")]
+        )
+
+    def PromoteRollout(self, request: Any, context: Any) -> Any:
+        self._admin.requests.append(request)
+        return rollout_pb2.PromoteRolloutResponse(revision=9)
+
+    def HaltRollout(self, request: Any, context: Any) -> Any:
+        self._admin.requests.append(request)
+        return rollout_pb2.HaltRolloutResponse(revision=9)
+
+
 class FakeRouting(routing_pb2_grpc.RoutingServiceServicer):
     """Nothing was ever measured."""
 
@@ -295,6 +317,8 @@ def serve(admin: FakeAdmin, address: str) -> tuple[grpc.Server, int]:
     admin_pb2_grpc.add_AdminServiceServicer_to_server(admin, server)  # type: ignore[no-untyped-call]
     identity = FakeIdentity(admin)
     identity_pb2_grpc.add_IdentityServiceServicer_to_server(identity, server)  # type: ignore[no-untyped-call]
+    rollouts = FakeRollouts(admin)
+    rollout_pb2_grpc.add_RolloutServiceServicer_to_server(rollouts, server)  # type: ignore[no-untyped-call]
     routing_pb2_grpc.add_RoutingServiceServicer_to_server(FakeRouting(), server)  # type: ignore[no-untyped-call]
     port = server.add_insecure_port(address)
     server.start()

@@ -281,3 +281,11 @@ def test_no_command_leaves_the_environment_changed(admin: FakeAdmin, headgate: H
     before = dict(os.environ)
     headgate("get", "keys")
     assert dict(os.environ) == before
+
+
+def test_a_rollout_is_ended_by_the_revision_that_is_named_or_else_looked_up(
+    admin: FakeAdmin, headgate: Headgate
+) -> None:
+    for command in ("promote", "promote 5", "halt", "halt 5 --reason slow"):
+        assert headgate("rollout", *command.split(), "--no-wait").code == 0
+    assert [request.revision for request in admin.requests] == [7, 5, 7, 5]
