@@ -1,5 +1,5 @@
-"""Watches the rollout that is under way: halts it when its proxies refuse it or fail more calls than
-others, promotes it when its time is over. One replica at a time does so."""
+"""Watches the rollout that is under way: halts it when its proxies refuse it, go away with it or fail more
+calls than others, promotes it when its time is over. One replica at a time does so."""
 
 from __future__ import annotations
 
@@ -30,6 +30,8 @@ EVERY_SECONDS = 1.0
 # Who decides, as the audit trail calls it.
 ACTOR = "headgate"
 MAX_PROXIES = 10_000
+# Who took it and is gone for longer may have died of it. Restarts and changes of replica are shorter.
+GONE = timedelta(seconds=60)
 # A rise in errors: so many at least, so much more than elsewhere, and no chance of it (standard errors; it is
 # looked at every second, hence four).
 MIN_ERRORS = 5
@@ -53,6 +55,9 @@ class RolloutWatch:
         self._fleet = fleet
         self._overlay_problem = overlay_problem
         self._now = now
+        # (rollout, proxy that took it): since when it has not been connected, as far as was looked: a control
+        # plane that was away itself takes nobody for dead.
+        self._gone: dict[tuple[int, str], datetime] = {}
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -65,6 +70,9 @@ class RolloutWatch:
     async def _look_at(self, row: RolloutRow) -> None:
         proxies = await self._fleet.list("", MAX_PROXIES)
         group = [proxy for proxy in proxies if row.group.has(proxy.name, proxy.labels)]
+        now = self._now()
+        gone = ((row.revision, proxy.name) for proxy in group if _took(proxy, row) and not proxy.connected)
+        self._gone = {one: self._gone.get(one, now) for one in gone}
         try:
             await self._database.run(partial(self._judge, row=row, group=group))
         except (DatabaseAway, QueryTooLong):
@@ -93,9 +101,10 @@ class RolloutWatch:
             log.error("rollout halted", extra={"data": {"rollout": row.revision, "reason": reason}})
             return
         # One that nobody has tried is not without trouble: a label that no proxy has promotes nothing.
-        tried = any(proxy.acked.revision >= row.revision for proxy in group)
-        behind = any(proxy.connected and proxy.acked.revision < row.revision for proxy in group)
-        if now >= row.started_at + timedelta(seconds=row.bake_seconds) and tried and not behind:
+        tried = any(proxy.connected and _took(proxy, row) for proxy in group)
+        behind = any(proxy.connected and not _took(proxy, row) for proxy in group)
+        is_over = now >= row.started_at + timedelta(seconds=row.bake_seconds)
+        if is_over and tried and not behind and not self._gone:
             self._rollouts.promote(session, row.revision, ACTOR, f"no trouble in {row.bake_seconds} s", now)
             log.info("rollout promoted", extra={"data": {"rollout": row.revision}})
 
@@ -104,6 +113,9 @@ class RolloutWatch:
         for proxy in group:
             if proxy.nacked.revision >= row.revision:
                 return f"{proxy.name} refused it: {proxy.last_nack}"
+        for (_, name), since in self._gone.items():
+            if self._now() - since >= GONE:
+                return f"{name} took it and has not been connected for {GONE.total_seconds():.0f} s"
         if problem := self._overlay_problem():
             return problem
         if (changed := self._rollouts.changed_meanwhile(session, row)) is not None:
@@ -113,6 +125,10 @@ class RolloutWatch:
             usual_rate = f"elsewhere and before: {usual.rate:.1%}"
             return f"{new.errors} of {new.calls} calls failed ({new.rate:.1%}; {usual_rate})"
         return ""
+
+
+def _took(proxy: Proxy, row: RolloutRow) -> bool:
+    return proxy.acked.revision >= row.revision
 
 
 def is_a_rise(new: Counts, usual: Counts) -> bool:

@@ -29,9 +29,9 @@ class RolloutServiceStub:
     """Changes that some proxies get first. For the admin CLI and automation; tokens, roles and common status codes as in
     AdminService. All of it is for tokens of all tenants.
 
-    A rollout halts by itself when a proxy of its group refuses it, when its calls fail more often than those of the other
-    proxies and of the hour before, or when somebody declares one of its resources otherwise. It is promoted when its time
-    is over. What verbs write (disable, revoke, set-key) reaches all proxies at once meanwhile.
+    A rollout halts by itself when a proxy of its group refuses it, or takes it and then is not connected for a minute, when
+    its calls fail more often than those of the other proxies and of the hour before, or when somebody declares one of its
+    resources otherwise. It is promoted when its time is over and all that took it are connected. What verbs write (disable, revoke, set-key) reaches all proxies at once meanwhile.
     """
 
     def __init__(self, channel):
@@ -66,9 +66,9 @@ class RolloutServiceServicer:
     """Changes that some proxies get first. For the admin CLI and automation; tokens, roles and common status codes as in
     AdminService. All of it is for tokens of all tenants.
 
-    A rollout halts by itself when a proxy of its group refuses it, when its calls fail more often than those of the other
-    proxies and of the hour before, or when somebody declares one of its resources otherwise. It is promoted when its time
-    is over. What verbs write (disable, revoke, set-key) reaches all proxies at once meanwhile.
+    A rollout halts by itself when a proxy of its group refuses it, or takes it and then is not connected for a minute, when
+    its calls fail more often than those of the other proxies and of the hour before, or when somebody declares one of its
+    resources otherwise. It is promoted when its time is over and all that took it are connected. What verbs write (disable, revoke, set-key) reaches all proxies at once meanwhile.
     """
 
     def StartRollout(self, request, context):
@@ -136,9 +136,9 @@ class RolloutService:
     """Changes that some proxies get first. For the admin CLI and automation; tokens, roles and common status codes as in
     AdminService. All of it is for tokens of all tenants.
 
-    A rollout halts by itself when a proxy of its group refuses it, when its calls fail more often than those of the other
-    proxies and of the hour before, or when somebody declares one of its resources otherwise. It is promoted when its time
-    is over. What verbs write (disable, revoke, set-key) reaches all proxies at once meanwhile.
+    A rollout halts by itself when a proxy of its group refuses it, or takes it and then is not connected for a minute, when
+    its calls fail more often than those of the other proxies and of the hour before, or when somebody declares one of its
+    resources otherwise. It is promoted when its time is over and all that took it are connected. What verbs write (disable, revoke, set-key) reaches all proxies at once meanwhile.
     """
 
     @staticmethod

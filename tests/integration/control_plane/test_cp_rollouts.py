@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -40,11 +41,19 @@ class Fleet:
     """Two proxies in the canary pool and two that are not, which take what they are sent."""
 
     def __init__(self, replica: Replica, token: str) -> None:
+        self.client = replica.client(token)
         self.proxies = [ScriptedProxy(replica.client(token), f"proxy-{number}") for number in range(4)]
 
     async def hello(self) -> None:
         for number, proxy in enumerate(self.proxies):
             await proxy.hello(labels={"pool": "canary" if number < 2 else "main"})
+
+    async def comes_back(self, number: int) -> None:
+        """With what it had."""
+        before = self.proxies[number]
+        after = self.proxies[number] = ScriptedProxy(self.client, before.name)
+        after.version, after.entries = before.version, before.entries
+        await after.hello(labels={"pool": "canary"})
 
     async def reach(self, revision: int) -> None:
         await asyncio.gather(*(proxy.reach(revision) for proxy in self.proxies))
@@ -127,6 +136,41 @@ async def test_what_no_proxy_has_tried_is_not_promoted_by_itself(database: Secre
         await asyncio.sleep(1.5)
         assert (await last(owner)).state == "canary"
         assert proxies.policies() == ["old"] * 4
+
+
+async def test_what_its_proxies_may_have_died_of_is_not_promoted(database: Secret) -> None:
+    async with Replica.running(database) as replica:
+        owner, proxies = await fleet(replica)
+        started = await start(owner, AFTER, bake=1)
+        await proxies.reach(started.rollout.revision)
+        for number in range(2):
+            proxies.proxies[number].leave()
+        await asyncio.sleep(1.5)
+        assert (await last(owner)).state == "canary"
+        await proxies.comes_back(0)
+        await asyncio.sleep(0.5)
+        assert (await last(owner)).state == "canary", "proxy-1 is still away"
+        await proxies.comes_back(1)
+        assert "no trouble" in (await ended(owner, "promoted")).reason
+
+
+async def test_a_proxy_that_took_it_and_stays_away_halts_it(
+    database: Secret, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "GONE", timedelta(seconds=1))
+    async with Replica.running(database) as replica:
+        owner, proxies = await fleet(replica)
+        proxies.proxies[3].leave()
+        started = await start(owner, AFTER)
+        _, died, other, _ = proxies.proxies
+        await asyncio.gather(*(proxy.reach(started.rollout.revision) for proxy in proxies.proxies[:3]))
+        other.leave()
+        await asyncio.sleep(1.5)
+        assert (await last(owner)).state == "canary", "they are not of the group"
+        died.leave()
+        assert (await ended(owner, "halted")).reason == "proxy-1 took it and has not been connected for 1 s"
+        await proxies.proxies[0].reach(started.rollout.revision + 1)
+        assert proxies.policies()[0] == "old"
 
 
 async def test_halting_gives_the_group_back_what_the_others_have(database: Secret) -> None:
