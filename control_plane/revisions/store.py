@@ -118,6 +118,22 @@ def list_changes(
     ]
 
 
+def declared_since(
+    session: Session, revision: int, wanted: Sequence[tuple[str, str, str]]
+) -> tuple[str, str, str] | None:
+    """The first of these (kind, tenant, name) whose spec later revisions changed or took away."""
+    statement = f"""
+        SELECT kind, tenant, name
+        FROM change JOIN unnest(CAST(:kinds AS text[]), CAST(:tenants AS text[]), CAST(:names AS text[]))
+          AS wanted(kind, tenant, name) USING (kind, tenant, name)
+        WHERE revision > :revision AND verb IN {_SPEC_VERBS} ORDER BY revision, seq LIMIT 1
+    """  # noqa: S608 - constants
+    kinds, tenants, names = (list(column) for column in zip(*wanted, strict=True))
+    parameters = {"revision": revision, "kinds": kinds, "tenants": tenants, "names": names}
+    row = session.connection().execute(text(statement), parameters).first()
+    return (row.kind, row.tenant, row.name) if row is not None else None
+
+
 def specs_before(
     session: Session, revision: int, tenant: str | None
 ) -> dict[tuple[str, str, str], dict[str, Any] | None]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from control_plane.errors import ControlPlaneError
+from control_plane.resources.model import Ref
 
 
 @dataclass
@@ -25,6 +26,13 @@ class AnotherRollout(ControlPlaneError):
 
     expected: int
     found: int
+
+
+@dataclass
+class ChangedMeanwhile(ControlPlaneError):
+    """Somebody has declared one of its resources otherwise, or taken it away: promoting would undo that."""
+
+    ref: Ref
 
 
 @dataclass

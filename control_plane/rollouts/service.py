@@ -20,10 +20,16 @@ from control_plane.resources.apply import Applier, Request
 from control_plane.resources.declare import declare_all
 from control_plane.resources.model import Applied, ChangeType, Declared, Ref
 from control_plane.resources.rollback import resource_of
-from control_plane.resources.store import ResourceStore
 from control_plane.revisions.service import Revisions
+from control_plane.revisions.store import declared_since
 from control_plane.rollouts import store
-from control_plane.rollouts.errors import AnotherRollout, NoRollout, NothingToRollOut, RolloutUnderWay
+from control_plane.rollouts.errors import (
+    AnotherRollout,
+    ChangedMeanwhile,
+    NoRollout,
+    NothingToRollOut,
+    RolloutUnderWay,
+)
 from control_plane.rollouts.model import (
     CANARY,
     HALTED,
@@ -98,8 +104,10 @@ class Rollouts:
     def promote(
         self, session: Session, expected: int, actor: str, reason: str, now: datetime
     ) -> tuple[RolloutRow, Applied]:
-        """For all proxies. `expected`: as `halt` has it. Raises as it does, and what an apply raises."""
+        """For all proxies. `expected`: as `halt` has it. Raises as that and as an apply; ChangedMeanwhile."""
         row = self._ended(session, expected, PROMOTED, reason, now)
+        if (changed := self.changed_meanwhile(session, row)) is not None:
+            raise ChangedMeanwhile(changed)
         caller = Principal(actor, EDITOR, None, b"")
         change = self._revisions.begin(session, actor, row.source, now)
         change.record("rollout", "", str(row.revision), PROMOTED, None, {"reason": reason})
@@ -109,9 +117,10 @@ class Rollouts:
         return row, applied
 
     def changed_meanwhile(self, session: Session, row: RolloutRow) -> Ref | None:
-        """A resource of the rollout that somebody has declared otherwise since it began."""
-        stored = ResourceStore(session).get_many(sorted(row.specs))
-        return next((ref for ref, found in stored.items() if found.revision > row.revision), None)
+        """A resource of the rollout that somebody has declared otherwise, or deleted, since it began."""
+        wanted = [(ref.kind, ref.tenant, ref.name) for ref in row.specs]
+        found = declared_since(session, row.revision, wanted)
+        return Ref(*found) if found is not None else None
 
     def _ended(self, session: Session, expected: int, state: str, reason: str, now: datetime) -> RolloutRow:
         self._revisions.lock(session)

@@ -19,7 +19,7 @@ from control_plane.errors import ControlPlaneError, DatabaseAway, QueryTooLong
 from control_plane.fleet.model import Proxy
 from control_plane.fleet.service import Fleet
 from control_plane.rollouts import store
-from control_plane.rollouts.errors import AnotherRollout, NoRollout
+from control_plane.rollouts.errors import AnotherRollout, ChangedMeanwhile, NoRollout
 from control_plane.rollouts.model import RolloutRow
 from control_plane.rollouts.service import Rollouts
 from control_plane.rollouts.store import Counts
@@ -77,8 +77,8 @@ class RolloutWatch:
             await self._database.run(partial(self._judge, row=row, group=group))
         except (DatabaseAway, QueryTooLong):
             raise
-        except (NoRollout, AnotherRollout):  # somebody was faster, and the next one is not judged by this
-            return
+        except (NoRollout, AnotherRollout, ChangedMeanwhile):
+            return  # somebody was faster: the next look judges what is there then
         except ControlPlaneError as error:  # it cannot be applied (any more)
             await self._halt(row, f"it could not be promoted: {error}")
 
@@ -119,7 +119,7 @@ class RolloutWatch:
         if problem := self._overlay_problem():
             return problem
         if (changed := self._rollouts.changed_meanwhile(session, row)) is not None:
-            return f"{changed} was declared otherwise meanwhile"
+            return f"{changed} was declared otherwise or deleted meanwhile"
         new, usual = store.counts(session, [proxy.name for proxy in group], row.started_at)
         if is_a_rise(new, usual):
             usual_rate = f"elsewhere and before: {usual.rate:.1%}"

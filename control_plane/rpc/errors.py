@@ -32,7 +32,13 @@ from control_plane.resources.errors import (
     StillReferenced,
 )
 from control_plane.revisions.errors import NoSuchRevision, RevisionMismatch
-from control_plane.rollouts.errors import AnotherRollout, NoRollout, NothingToRollOut, RolloutUnderWay
+from control_plane.rollouts.errors import (
+    AnotherRollout,
+    ChangedMeanwhile,
+    NoRollout,
+    NothingToRollOut,
+    RolloutUnderWay,
+)
 from control_plane.secrets.errors import CannotOpen, SecretsSealed
 from control_plane.snapshots.errors import NoSnapshot
 from control_plane.tokens.errors import (
@@ -168,6 +174,9 @@ _STATUS: dict[type[Exception], Callable[[Any], Status]] = {
     ),
     NoRollout: lambda e: Status(Code.NOT_FOUND, "no rollout is under way"),
     AnotherRollout: lambda e: Status(Code.ABORTED, f"rollout {e.found} is under way, not {e.expected}"),
+    ChangedMeanwhile: lambda e: Status(
+        Code.FAILED_PRECONDITION, f"{e.ref} was declared otherwise or deleted since the rollout began"
+    ),
     NothingToRollOut: lambda e: Status(Code.FAILED_PRECONDITION, "all of it is declared like this already"),
     NotQuarantined: lambda e: Status(Code.NOT_FOUND, f"there is no record {e.id} in quarantine"),
     CallNotFound: lambda e: Status(Code.NOT_FOUND, f"there is no call {e.request_id}"),

@@ -31,7 +31,7 @@ class RolloutServiceStub:
 
     A rollout halts by itself when a proxy of its group refuses it, or takes it and then is not connected for a minute, when
     its calls fail more often than those of the other proxies and of the hour before, or when somebody declares one of its
-    resources otherwise. It is promoted when its time is over and all that took it are connected. What verbs write (disable, revoke, set-key) reaches all proxies at once meanwhile.
+    resources otherwise or deletes it. It is promoted when its time is over and all that took it are connected. What verbs write (disable, revoke, set-key) reaches all proxies at once meanwhile.
     """
 
     def __init__(self, channel):
@@ -68,7 +68,7 @@ class RolloutServiceServicer:
 
     A rollout halts by itself when a proxy of its group refuses it, or takes it and then is not connected for a minute, when
     its calls fail more often than those of the other proxies and of the hour before, or when somebody declares one of its
-    resources otherwise. It is promoted when its time is over and all that took it are connected. What verbs write (disable, revoke, set-key) reaches all proxies at once meanwhile.
+    resources otherwise or deletes it. It is promoted when its time is over and all that took it are connected. What verbs write (disable, revoke, set-key) reaches all proxies at once meanwhile.
     """
 
     def StartRollout(self, request, context):
@@ -88,6 +88,7 @@ class RolloutServiceServicer:
 
     def PromoteRollout(self, request, context):
         """Now, for all. Role: editor. NOT_FOUND: none is under way. ABORTED: another one than the request names is.
+        FAILED_PRECONDITION: one of its resources was declared otherwise or deleted since it began; and as ApplyResources.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -138,7 +139,7 @@ class RolloutService:
 
     A rollout halts by itself when a proxy of its group refuses it, or takes it and then is not connected for a minute, when
     its calls fail more often than those of the other proxies and of the hour before, or when somebody declares one of its
-    resources otherwise. It is promoted when its time is over and all that took it are connected. What verbs write (disable, revoke, set-key) reaches all proxies at once meanwhile.
+    resources otherwise or deletes it. It is promoted when its time is over and all that took it are connected. What verbs write (disable, revoke, set-key) reaches all proxies at once meanwhile.
     """
 
     @staticmethod

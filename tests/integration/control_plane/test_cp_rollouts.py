@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
@@ -15,84 +14,19 @@ from control_plane.rollouts.model import SHARE_UNIT, share_of
 from control_plane.rollouts.store import Counts
 from control_plane.rollouts.watch import is_a_rise
 from headgate.rules.credentials import Secret
-from headgate.v1 import admin_pb2, history_pb2, resources_pb2, rollout_pb2, usage_pb2
+from headgate.v1 import admin_pb2, history_pb2, rollout_pb2, usage_pb2
 from tests.integration.control_plane.records import make_record
-from tests.integration.control_plane.replica import Client, Replica, make, refused
+from tests.integration.control_plane.replica import Replica, make, refused
+from tests.integration.control_plane.rolling import AFTER, BEFORE, ended, fleet, last, start
 from tests.integration.control_plane.scripted_proxy import ScriptedProxy
 from tests.integration.control_plane.test_cp_ingest import reporter
 
-BEFORE = [
-    make("provider", name="p", type="openai", keys=["sk-fake"]),
-    make("model", name="old", provider="p", price={"input": "1", "output": "1"}),
-    make("model", name="new", provider="p", price={"input": "1", "output": "1"}),
-    make("route", name="chat", policy="old"),
-    make("key", name="app"),
-]
-AFTER = make("route", name="chat", policy="new")
 FAILED: dict[str, Any] = {"outcome": usage_pb2.OUTCOME_ERROR, "client_status": 502, "status": 500}
 
 
 @pytest.fixture(autouse=True)
 def often(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "EVERY_SECONDS", 0.05)
-
-
-class Fleet:
-    """Two proxies in the canary pool and two that are not, which take what they are sent."""
-
-    def __init__(self, replica: Replica, token: str) -> None:
-        self.client = replica.client(token)
-        self.proxies = [ScriptedProxy(replica.client(token), f"proxy-{number}") for number in range(4)]
-
-    async def hello(self) -> None:
-        for number, proxy in enumerate(self.proxies):
-            await proxy.hello(labels={"pool": "canary" if number < 2 else "main"})
-
-    async def comes_back(self, number: int) -> None:
-        """With what it had."""
-        before = self.proxies[number]
-        after = self.proxies[number] = ScriptedProxy(self.client, before.name)
-        after.version, after.entries = before.version, before.entries
-        await after.hello(labels={"pool": "canary"})
-
-    async def reach(self, revision: int) -> None:
-        await asyncio.gather(*(proxy.reach(revision) for proxy in self.proxies))
-
-    def policies(self) -> list[str]:
-        return [proxy.entries["route", "default", "chat"].route.policy.model for proxy in self.proxies]
-
-
-async def fleet(replica: Replica) -> tuple[Client, Fleet]:
-    owner = await replica.owner()
-    answer = await owner.apply(*BEFORE)
-    found = Fleet(replica, await replica.proxy_token())
-    await found.hello()
-    await found.reach(answer.revision)
-    return owner, found
-
-
-async def start(
-    owner: Client, *resources: resources_pb2.Resource, bake: int = 600, **group: Any
-) -> rollout_pb2.StartRolloutResponse:
-    request = rollout_pb2.StartRolloutRequest(
-        resources=resources, **(group or {"labels": {"pool": "canary"}})
-    )
-    request.bake.FromSeconds(bake)
-    answer: rollout_pb2.StartRolloutResponse = await owner.call("StartRollout", request)
-    return answer
-
-
-async def last(owner: Client) -> rollout_pb2.RolloutView:
-    view: rollout_pb2.RolloutView = (await owner.call("ListRollouts")).rollouts[0]
-    return view
-
-
-async def ended(owner: Client, state: str) -> rollout_pb2.RolloutView:
-    async with asyncio.timeout(10):
-        while (view := await last(owner)).state == "canary":
-            await asyncio.sleep(0.02)
-    assert view.state == state, view.reason
-    return view
 
 
 async def test_only_the_group_has_it_until_it_is_promoted(database: Secret) -> None:
@@ -228,43 +162,6 @@ async def test_a_rise_in_errors_halts_it_and_errors_everywhere_do_not(database: 
         assert "195 of 300 calls failed (65.0%" in view.reason
 
 
-async def test_what_verbs_write_reaches_all_at_once_meanwhile(database: Secret) -> None:
-    async with Replica.running(database) as replica:
-        owner, proxies = await fleet(replica)
-        started = await start(owner, AFTER)
-        await proxies.reach(started.rollout.revision)
-        revoked = await owner.call("RevokeKey", admin_pb2.RevokeKeyRequest(name="app"))
-        disable = admin_pb2.SetDisabledRequest(kind="route", name="chat", disabled=True, reason="x")
-        disabled = await owner.call("SetDisabled", disable)
-        await proxies.reach(max(revoked.revision, disabled.revision))
-        for proxy in proxies.proxies:
-            assert list(proxy.entries["key", "default", "app"].key.credentials) == []
-            assert proxy.entries["route", "default", "chat"].disabled
-        assert proxies.policies() == ["new", "new", "old", "old"]
-
-
-async def test_a_resource_that_is_declared_otherwise_meanwhile_halts_it(database: Secret) -> None:
-    async with Replica.running(database) as replica:
-        owner, proxies = await fleet(replica)
-        started = await start(owner, AFTER)
-        await proxies.reach(started.rollout.revision)
-        await owner.apply(make("route", name="chat", policy={"fallback": ["old", "new"]}))
-        assert "declared otherwise" in (await ended(owner, "halted")).reason
-
-
-async def test_an_overlay_that_no_longer_fits_halts_it_and_everybody_is_served(database: Secret) -> None:
-    async with Replica.running(database) as replica:
-        owner, proxies = await fleet(replica)
-        started = await start(owner, AFTER)
-        await proxies.reach(started.rollout.revision)
-        delete = admin_pb2.DeleteResourceRequest(kind="model", name="new")
-        gone = await owner.call("DeleteResource", delete)
-        await proxies.reach(gone.revision)
-        assert "no longer fits" in (await ended(owner, "halted")).reason
-        await proxies.reach(gone.revision + 1)
-        assert proxies.policies() == ["old"] * 4
-
-
 async def test_it_goes_on_on_another_replica_and_a_returning_proxy_is_sent_its_own(database: Secret) -> None:
     async with Replica.running(database) as replica:
         owner, proxies = await fleet(replica)
@@ -287,50 +184,6 @@ async def test_it_goes_on_on_another_replica_and_a_returning_proxy_is_sent_its_o
             await proxy.accept()
             assert proxy.entries["route", "default", "chat"].route.policy.model == expected
         await owner.call("HaltRollout", rollout_pb2.HaltRolloutRequest())
-
-
-async def test_who_means_a_rollout_that_has_ended_does_not_end_the_next_one(database: Secret) -> None:
-    async with Replica.running(database) as replica:
-        owner, _ = await fleet(replica)
-        first = (await start(owner, AFTER)).rollout.revision
-        halt, promote = rollout_pb2.HaltRolloutRequest, rollout_pb2.PromoteRolloutRequest
-        await owner.call("HaltRollout", halt(revision=first))
-        assert (await refused(owner.call("PromoteRollout", promote(revision=first))))[0] == "NOT_FOUND"
-        second = (await start(owner, AFTER)).rollout.revision
-        said = ("ABORTED", f"rollout {second} is under way, not {first}")
-        assert await refused(owner.call("HaltRollout", halt(revision=first))) == said
-        assert await refused(owner.call("PromoteRollout", promote(revision=first))) == said
-        assert (await last(owner)).state == "canary"
-        await owner.call("PromoteRollout", promote(revision=second))
-        assert (await last(owner)).state == "promoted"
-
-
-async def test_a_rollout_that_begins_while_another_is_judged_is_not_promoted_in_its_place(
-    database: Secret, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with Replica.running(database) as replica:
-        owner, proxies = await fleet(replica)
-        rollouts, judged, go_on = replica.control_plane.rollouts, threading.Event(), threading.Event()
-        promote = rollouts.promote
-
-        def held(*arguments: Any) -> Any:
-            judged.set()
-            go_on.wait(10)
-            return promote(*arguments)
-
-        monkeypatch.setattr(rollouts, "promote", held)
-        first = await start(owner, AFTER, bake=1)
-        await proxies.reach(first.rollout.revision)
-        assert await asyncio.to_thread(judged.wait, 10)
-        await owner.call("HaltRollout", rollout_pb2.HaltRolloutRequest())
-        second = await start(owner, make("route", name="chat", policy={"fallback": ["new", "old"]}))
-        go_on.set()
-        await asyncio.sleep(0.5)
-        views = (await owner.call("ListRollouts")).rollouts
-        assert [(view.revision, view.state) for view in views] == [
-            (second.rollout.revision, "canary"),
-            (first.rollout.revision, "halted"),
-        ]
 
 
 async def test_what_cannot_be_rolled_out_is_refused(database: Secret) -> None:
