@@ -56,23 +56,25 @@ class Builder:
         try:
             for ref in _in_order(stale):
                 entries[_name(ref)] = self._entry(sources[ref], sources)
-        except SecretsSealed as error:
-            raise NoSnapshot(f"sealed: {error.reason}") from None
-        except CannotOpen as error:
-            raise NoSnapshot(f"a stored secret cannot be opened: {error.place}") from None
+        except (SecretsSealed, CannotOpen) as error:
+            raise NoSnapshot(_not_opened(error)) from None
         if loaded.canary is None:
             return Built(make_snapshot(loaded.version, entries), sources)
         try:
             canary = self._canary(loaded.version, loaded.canary, entries, sources)
         except Inconsistent as error:
             problem = "the overlay no longer fits: " + "; ".join(error.problems[:3])
-            return Built(make_snapshot(loaded.version, entries), sources, problem)
-        return Built(make_snapshot(loaded.version, entries, canary), sources)
+        except (SecretsSealed, CannotOpen) as error:
+            # What is declared did not need the secret, and goes out: a revoked key must not wait for this.
+            problem = f"the overlay cannot be made: {_not_opened(error)}"
+        else:
+            return Built(make_snapshot(loaded.version, entries, canary), sources)
+        return Built(make_snapshot(loaded.version, entries), sources, problem)
 
     def _canary(
         self, version: Version, canary: Canary, entries: Mapping[Name, Entry], sources: Mapping[Ref, Source]
     ) -> CanarySnapshot:
-        """The overlay over what is declared. Raises Inconsistent."""
+        """The overlay over what is declared. Raises Inconsistent, SecretsSealed, CannotOpen."""
         over = dict(sources)
         for ref, spec in canary.specs.items():
             before = sources.get(ref)
@@ -128,6 +130,12 @@ class Builder:
         if source.ref.kind != "tenant" and tenant not in (DEFAULT_TENANT, SHARED_TENANT):
             needs.append(("tenant", "", tenant))
         return Entry(message, regions, tuple(needs))
+
+
+def _not_opened(error: SecretsSealed | CannotOpen) -> str:
+    if isinstance(error, SecretsSealed):
+        return f"sealed: {error.reason}"
+    return f"a stored secret cannot be opened: {error.place}"
 
 
 def _fill_key(message: config_pb2.KeyConfig, source: Source) -> None:

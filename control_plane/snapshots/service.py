@@ -15,7 +15,7 @@ from datetime import datetime
 from sqlmodel import Session
 
 from control_plane.db.database import Database
-from control_plane.errors import DatabaseAway, QueryTooLong
+from control_plane.errors import ControlPlaneError, DatabaseAway, QueryTooLong
 from control_plane.revisions.model import Version
 from control_plane.revisions.service import Revisions
 from control_plane.secrets.vault import Vault
@@ -126,6 +126,9 @@ class Publisher:
             return
         except SpecError as error:
             self._set_problem(f"a stored spec cannot be read: {error}")
+            return
+        except ControlPlaneError as error:  # whatever it is, what is published goes on being served
+            self._set_problem(f"{type(error).__name__}: {error}")
             return
         self._problem = ""
         if built is None:

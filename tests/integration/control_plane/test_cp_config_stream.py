@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
+import pytest
 from google.protobuf.duration_pb2 import Duration
 
+from control_plane.errors import InvalidField
+from control_plane.snapshots import service
 from headgate.rules.credentials import Secret
 from headgate.v1 import admin_pb2, config_pb2
 from tests.integration.control_plane.replica import Replica, make, query
@@ -357,3 +361,29 @@ async def test_what_a_proxy_says_of_itself_keeps_no_other_out_of_the_table(datab
         async with asyncio.timeout(10):
             while not query(database, "SELECT 1 FROM proxy WHERE name = 'another'"):
                 await asyncio.sleep(0.05)
+
+
+async def test_whatever_holds_a_revision_back_what_is_published_goes_on_being_served(
+    database: Secret, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def held_back(*_: Any) -> Any:
+        raise InvalidField("spec", "cannot be read")
+
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        token = await replica.proxy_token()
+        await replica.published((await owner.apply(PROVIDER)).revision)
+        with monkeypatch.context() as broken:
+            broken.setattr(service, "load", held_back)
+            await owner.apply(MODEL)
+            publisher = replica.control_plane.publisher
+            async with asyncio.timeout(5):
+                while not publisher.problem:
+                    await asyncio.sleep(0.01)
+            assert publisher.problem.startswith("InvalidField: ")
+            proxy = ScriptedProxy(replica.client(token))
+            await proxy.hello()
+            await proxy.accept()
+            assert set(proxy.entries) == {("provider", "default", "openai")}
+        await proxy.reach((await owner.apply(ROUTE)).revision)
+        assert len(proxy.entries) == 3

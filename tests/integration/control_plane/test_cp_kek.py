@@ -7,14 +7,19 @@ import base64
 import os
 from pathlib import Path
 
+import pytest
+
+from control_plane.rollouts import watch
 from control_plane.secrets.source import KekSource
 from control_plane.settings import Address
 from headgate.rules.credentials import Secret
 from headgate.v1 import admin_pb2, resources_pb2, sealing_pb2
 from tests.integration.control_plane.replica import Client, Replica, make, query, refused
+from tests.integration.control_plane.rolling import ended, start
 from tests.integration.control_plane.scripted_proxy import ScriptedProxy
 from tests.integration.control_plane.test_cp_identity import channel, first_answer, join, new_key, token_of
 
+DELETE = admin_pb2.DeleteResourceRequest(kind="provider", name="p")
 OLD, NEW = (base64.b64encode(bytes([byte]) * 32).decode() for byte in (1, 2))
 
 
@@ -155,3 +160,30 @@ async def test_an_unreadable_new_key_changes_nothing(database: Secret, tmp_path:
         assert "No such file" in (await refused(rotate(owner)))[1]
         assert len(sealed_by(database)) == 1
         await owner.apply(provider(2))
+
+
+async def test_a_sealed_replica_takes_back_a_rollout_that_needs_a_secret_and_goes_on(
+    database: Secret, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "EVERY_SECONDS", 0.05)
+    file = tmp_path / "kek"
+    file.write_text(OLD)
+    set_key = admin_pb2.SetProviderKeyRequest(provider="p", key="default", value="sk-fake-k")
+    changed = make("provider", name="p", type="openai", serve_regions=["us"])
+    async with Replica.running(database, kek=OLD) as left_behind:
+        owner = await left_behind.owner()
+        await owner.apply(make("provider", name="p", type="openai"))
+        await owner.call("SetProviderKey", set_key)
+        proxy = ScriptedProxy(left_behind.client(await left_behind.proxy_token()))
+        await proxy.hello(labels={"pool": "canary"})
+        async with Replica.running(database, kek_source=KekSource(file=file)) as ahead:
+            other = ahead.client(left_behind.owner_token)
+            file.write_text(f"{NEW}\n{OLD}")
+            await rotate(other)
+            # It finds out when it is to seal something; what it has published needs no key.
+            assert (await refused(owner.call("SetProviderKey", set_key)))[0] == "FAILED_PRECONDITION"
+            await start(other, changed)
+            view = await ended(other, "halted")
+            assert view.reason.startswith("the overlay cannot be made: sealed: ")
+            await proxy.reach((await other.call("DeleteResource", DELETE)).revision)
+            assert proxy.entries == {}
