@@ -197,14 +197,19 @@ class Worker:
                 tasks.create_task(self._reload_certificates(self._tls))
 
     async def _sync_forever(self) -> None:
+        """What cannot be synced is said once; records are in the kernel's hands meanwhile."""
         loop = asyncio.get_running_loop()
+        said = False
         while True:
             await asyncio.sleep(SYNC_SECONDS)
-            if descriptors := self.spool.take_unsynced():
-                try:
+            try:
+                if descriptors := self.spool.take_unsynced():
                     await loop.run_in_executor(None, sync, descriptors)
-                except OSError as error:
+                    said = False
+            except OSError as error:
+                if not said:
                     self.log.event("spool_not_synced", reason=str(error))
+                said = True
 
     async def _look_at_files(self) -> None:
         """Provider keys and CAs by file: what was changed is taken up, what is missing said once."""

@@ -136,21 +136,19 @@ class Spool:
 
     def take_unsynced(self) -> list[int]:
         """Descriptors of what was appended since the last time, for `sync` in a thread; they are its own,
-        so that a segment may be left, or the spool closed, meanwhile.
+        so that a segment may be left, or the spool closed, meanwhile. Raises OSError where there are no
+        descriptors left, and takes nothing then.
         """
-        taken, self._left = self._left, []
-        if self.dirty and self._map is not None:
-            self.dirty = False
-            taken.append(os.dup(self._descriptor))
+        current = [os.dup(self._descriptor)] if self.dirty and self._map is not None else []
+        taken, self._left, self.dirty = [*self._left, *current], [], False
         return taken
 
     def close(self) -> None:
         """Ends writing. The segments stay for the reader."""
         if self._map is None:
             return
-        sync(self.take_unsynced())
+        sync([*self._left, self._descriptor])
         self._map.close()
-        os.close(self._descriptor)
         self._map = None
         if self._reserve is not None:
             number, memory, descriptor = self._reserve
