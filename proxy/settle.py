@@ -187,9 +187,10 @@ class Settlement:
         call.records.append(record)
         try:
             self._recorder.final(record)
-        except SpoolFull:
+        except SpoolFull as full:
             # The intent is on disk: the attempt will be reported as unknown. Said, not silent (P5).
-            self._log.event("spool_full", request_id=call.request_id.hex(), attempt=attempt.number)
+            request_id = call.request_id.hex()
+            self._log.event("spool_full", request_id=request_id, attempt=attempt.number, reason=str(full))
         self._count(call, attempt, tokens, cost, now, client_status if final else 0)
         # Whom no figures chose is measured now and then: others may be chosen by them.
         if (

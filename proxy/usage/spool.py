@@ -12,6 +12,7 @@ it is being written sees a wrong checksum and comes back.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -42,7 +43,7 @@ _pack_head = FRAME_HEAD.pack
 
 
 class SpoolFull(Exception):
-    """No room for another segment: the bound is reached, or the disk is."""
+    """No room for another segment: the bound is reached, or the disk's, or the descriptors'."""
 
 
 class Spool:
@@ -102,24 +103,26 @@ class Spool:
             self._reserve = None  # `has_room` says so before the next call is admitted
 
     def _allocate(self) -> tuple[int, mmap.mmap, int]:
-        if self.used_bytes() + self._segment_bytes > self._max_bytes:
-            raise SpoolFull(f"the spool holds its limit of {self._max_bytes} bytes")
-        number = max([self._number, *(segment_number(p) for p in self._folder.glob("*.seg"))]) + 1
-        path = self._folder / f"{number:012d}.seg"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        """Raises SpoolFull, whatever is missing: bytes, files or descriptors."""
+        try:
+            numbers = [segment_number(path) for path in self._folder.glob("*.seg")]
+            if (len(numbers) + 1) * self._segment_bytes > self._max_bytes:
+                raise SpoolFull(f"the spool holds its limit of {self._max_bytes} bytes")
+            number = max([self._number, *numbers]) + 1
+            path = self._folder / f"{number:012d}.seg"
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise _no_segment(self._folder, error) from error
         try:
             os.posix_fallocate(descriptor, 0, self._segment_bytes)
             memory = mmap.mmap(descriptor, self._segment_bytes)
         except OSError as error:
             os.close(descriptor)
-            path.unlink(missing_ok=True)
-            raise SpoolFull(f"no room on the disk of {self._folder}: {error.strerror}") from error
+            with contextlib.suppress(OSError):
+                path.unlink(missing_ok=True)
+            raise _no_segment(self._folder, error) from error
         memory[: SEGMENT_HEAD.size] = segment_head(number)
         return number, memory, descriptor
-
-    def used_bytes(self) -> int:
-        """Bytes of segment files in the folder."""
-        return sum(1 for _ in self._folder.glob("*.seg")) * self._segment_bytes
 
     def has_room(self) -> bool:
         """Whether another call may be admitted. Asks for a reserve anew, so it heals by itself.
@@ -157,6 +160,10 @@ class Spool:
             (self._folder / f"{number:012d}.seg").unlink(missing_ok=True)
             self._reserve = None
         os.close(self._lock)
+
+
+def _no_segment(folder: Path, error: OSError) -> SpoolFull:
+    return SpoolFull(f"no room for another segment in {folder}: {error.strerror}")
 
 
 def sync(descriptors: list[int]) -> None:

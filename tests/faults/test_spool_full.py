@@ -10,11 +10,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 
+import psutil  # type: ignore[import-untyped]
 import pytest
 
+from proxy.worker import SYNC_SECONDS
 from tests.faults.disks import can_mount, fill, free_bytes, small_disk
 from tests.faults.scale import FULL, points, times
-from tests.faults.system import OwnProxy, System, call, get, metric, wait_until
+from tests.faults.system import WORKER, OwnProxy, System, call, get, metric, wait_until
 from tests.support.load import Load
 from tests.support.sockets import FaultProxy
 
@@ -85,23 +87,54 @@ def test_one_full_worker_raises_the_alarm_though_the_other_has_room(system: Syst
     ):
         way.set(refuse=True)
         way.reset_all()
-        body = json.dumps({"model": "quick", "messages": [{"role": "user", "content": "hi"}]}).encode()
-        headers = {"authorization": f"Bearer {system.api_key}", "content-type": "application/json", **HEAVY}
         # One connection stays with one worker.
         connection = http.client.HTTPConnection("127.0.0.1", proxy.http_port, timeout=20)
         with contextlib.closing(connection):
-            status = 200
-            while status == 200:
-                connection.request("POST", "/v1/chat/completions", body, headers)
-                with connection.getresponse() as answer:
-                    status = answer.status
-                    answer.read()
-        assert status == 503
+            assert until_refused(system, connection) == 503
         assert metric(proxy.ops, "headgate_spool_bytes") < ALARM_SHARE * 2 * LOPSIDED_BYTES
         wait_until(lambda: "spool_filling" in events(proxy), 15)
         way.heal()
         wait_until(lambda: "alarm_over" in events(proxy))
         system.check(proxy.state)
+
+
+def test_a_worker_without_descriptors_refuses_calls_and_goes_on_when_it_has_some(system: System) -> None:
+    """Its connections are open already, so calls come and go until the spool wants another segment."""
+    with OwnProxy(system, "no-descriptors", workers=2) as proxy, contextlib.ExitStack() as stack:
+        connection = http.client.HTTPConnection("127.0.0.1", proxy.http_port, timeout=20)
+        stack.enter_context(contextlib.closing(connection))
+        assert ask(system, connection) == 200
+        pids = proxy.process.descendants_running(WORKER)
+        workers = [psutil.Process(pid) for pid in pids]
+        usual = [worker.rlimit(psutil.RLIMIT_NOFILE) for worker in workers]
+        for worker, (_, most) in zip(workers, usual, strict=True):
+            worker.rlimit(psutil.RLIMIT_NOFILE, (3, most))
+        assert until_refused(system, connection) == 503
+        wait_until(lambda: "spool_not_synced" in events(proxy))
+        time.sleep(5 * SYNC_SECONDS)
+        assert events(proxy).count("spool_not_synced") == 1
+        for worker, limits in zip(workers, usual, strict=True):
+            worker.rlimit(psutil.RLIMIT_NOFILE, limits)
+        assert ask(system, connection) == 200
+        assert proxy.process.descendants_running(WORKER) == pids
+        assert "spool_full" not in events(proxy), "a call that was let in found no room for its record"
+        system.check(proxy.state)
+
+
+def until_refused(system: System, connection: http.client.HTTPConnection) -> int:
+    """Calls over one connection; the first status that is not 200."""
+    while (status := ask(system, connection)) == 200:
+        pass
+    return status
+
+
+def ask(system: System, connection: http.client.HTTPConnection) -> int:
+    body = json.dumps({"model": "quick", "messages": [{"role": "user", "content": "hi"}]}).encode()
+    headers = {"authorization": f"Bearer {system.api_key}", "content-type": "application/json", **HEAVY}
+    connection.request("POST", "/v1/chat/completions", body, headers)
+    with connection.getresponse() as answer:
+        answer.read()
+        return answer.status
 
 
 def events(proxy: OwnProxy) -> list[str]:

@@ -1,16 +1,17 @@
-"""The writer of a spool without descriptors or without its folder is full, not broken, and forgets nothing."""
+"""Without descriptors or its folder the writer of a spool is full, not broken, and forgets nothing."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import resource
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from proxy.usage.spool import FINAL, Spool, sync
+from proxy.usage.spool import FINAL, Spool, SpoolFull, sync
 
 SEGMENT_BYTES = 4096
 MAX_BYTES = 100 * SEGMENT_BYTES
@@ -57,3 +58,23 @@ def test_a_spool_is_closed_in_order_without_a_descriptor_to_spare(tmp_path: Path
     with no_descriptors():
         spool.close()
     assert [path.name for path in tmp_path.glob("*.seg")] == ["000000000001.seg"]
+
+
+def test_without_descriptors_the_spool_is_full_and_says_where_and_why(spool: Spool, tmp_path: Path) -> None:
+    with no_descriptors():
+        fill_segment(spool)
+        fill_segment(spool)  # the reserve
+        with pytest.raises(SpoolFull) as full:
+            fill_segment(spool)
+        assert not spool.has_room()
+    assert str(full.value) == f"no room for another segment in {tmp_path / 'spool'}: Too many open files"
+    assert spool.has_room()
+    fill_segment(spool)
+
+
+def test_where_no_file_can_be_made_the_spool_is_full_and_says_so(spool: Spool, tmp_path: Path) -> None:
+    shutil.rmtree(tmp_path / "spool")
+    fill_segment(spool)
+    fill_segment(spool)
+    with pytest.raises(SpoolFull, match="spool: No such file or directory"):
+        fill_segment(spool)
