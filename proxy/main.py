@@ -179,7 +179,8 @@ def _parser() -> argparse.ArgumentParser:
         type=int,
         default=0,
         metavar="N",
-        help="that one client address may hold of a worker (default: half of its descriptors)",
+        help="that one client address may hold of a worker (default: three quarters of what it takes in all, "
+        "which is one for every two of its descriptors)",
     )
     add("--spool-size", default="256MiB", metavar="SIZE", help="bound of each worker's spool (%(default)s)")
     add("--ready-file", type=Path, metavar="FILE", help="written once a call would be answered")

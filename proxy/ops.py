@@ -14,6 +14,9 @@ from proxy.http.server import Server, open_socket
 from proxy.metrics import MAX_SERIES, added_up, families
 from proxy.settings import Address
 
+# Of whoever looks: scrapers and probes ask and go.
+MAX_CONNECTIONS = 64
+
 
 @dataclass(frozen=True, slots=True)
 class Health:
@@ -45,7 +48,7 @@ class Ops:
     async def listen(self, address: Address) -> int:
         """Serves; returns the port."""
         sock = open_socket(address, shared=False)
-        self._server = Server(self._handle)
+        self._server = Server(self._handle, max_connections=MAX_CONNECTIONS)
         await self._server.listen(sock)
         port: int = sock.getsockname()[1]
         return port

@@ -33,14 +33,17 @@ LINGER_SECONDS = 1.0
 WRITE_SECONDS = 60.0
 TICK_SECONDS = 1.0
 BACKLOG = 2048
+# For what is neither a client nor its call's provider: spool, control plane, ops pages, files, and what
+# races, judges and idle pools hold for a while beyond one connection per call.
+RESERVED_DESCRIPTORS = 128
 
 EarlyCheck = Callable[[Request], CallError | None]
 
 
 class Server:
     """`check_early` decides, from the head alone, whether a large body is worth reading; `streams` whether
-    the handler takes it as it comes in. `max_per_address`: connections of one client address at a time;
-    `refused` hears why one was not taken."""
+    the handler takes it as it comes in. `max_connections`: at a time; `max_per_address`: of one client
+    address; `refused` hears why one was not taken."""
 
     def __init__(
         self,
@@ -48,6 +51,7 @@ class Server:
         check_early: EarlyCheck = lambda request: None,
         streams: Callable[[Request], bool] = lambda request: False,
         max_per_address: int = 0,
+        max_connections: int = 0,
         refused: Callable[[str], None] = lambda code: None,
     ) -> None:
         self.handler = handler
@@ -58,6 +62,7 @@ class Server:
         # Each with its client's address.
         self.connections: dict[ClientConnection, str] = {}
         self._per_address: dict[str, int] = {}
+        self._max_connections = max_connections or most_connections()
         self._max_per_address = max_per_address or default_per_address()
         self._refused = refused
         self._server: asyncio.AbstractServer | None = None
@@ -72,10 +77,11 @@ class Server:
         )
 
     def admit(self, connection: ClientConnection) -> bool:
-        """Whether a new connection stays; one address cannot take all descriptors from the others."""
+        """Whether a new connection stays: all together leave descriptors for their calls, and one address
+        cannot take all from the others."""
         address = connection.remote
         count = self._per_address.get(address, 0)
-        if count >= self._max_per_address:
+        if count >= self._max_per_address or len(self.connections) >= self._max_connections:
             self._refused("too_many_connections")
             return False
         self._per_address[address] = count + 1
@@ -143,10 +149,15 @@ def _unsent(transport: asyncio.Transport) -> int:
     return transport.get_write_buffer_size() + waiting.value
 
 
-def default_per_address() -> int:
-    """Half of the descriptors that this process may have: a load balancer is one address, too."""
+def most_connections() -> int:
+    """Of all clients: half of the descriptors, as each may have a call, which takes another one."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(64, soft // 2) if soft != resource.RLIM_INFINITY else 2**31
+    return max(64, (soft - RESERVED_DESCRIPTORS) // 2) if soft != resource.RLIM_INFINITY else 2**31
+
+
+def default_per_address() -> int:
+    """Three quarters of them: a load balancer is one address, too."""
+    return most_connections() * 3 // 4
 
 
 def open_socket(address: Address, *, shared: bool) -> socket.socket:
