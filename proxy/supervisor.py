@@ -160,10 +160,10 @@ class Supervisor:
         root.mkdir(mode=0o700, parents=True, exist_ok=True)
         for folder in sorted(root.iterdir()):
             if folder.is_dir():
-                if any(folder.iterdir()):
-                    self._shipper.add(folder, writer_alive=False)
-                else:
+                try:
                     folder.rmdir()
+                except OSError:  # not empty, or not to be read: then the shipper says so
+                    self._shipper.add(folder, writer_alive=False)
 
     async def _share_standings(self) -> None:
         while True:
@@ -249,6 +249,7 @@ class Supervisor:
                 self._last_good.mark_contact()
             for name, bad in (
                 ("spool_filling", self._is_filling(health)),
+                ("spool_stuck", self._shipper.is_stuck),
                 ("config_stale", health.config_staleness_seconds > STALE_ALARM_SECONDS),
                 ("config_not_saved", bool(self._unsaved)),
             ):

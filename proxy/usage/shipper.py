@@ -82,6 +82,8 @@ class Shipper:
         self._oldest_ms: int | None = None
         self._closing = False
         self._drained = asyncio.Event()
+        # Folders whose trouble was said.
+        self._said: set[Path] = set()
 
     def add(self, folder: Path, *, writer_alive: bool) -> None:
         """A folder to ship from. `writer_alive`: more may come."""
@@ -110,6 +112,11 @@ class Shipper:
     @property
     def damaged_frames(self) -> int:
         return self._damaged_frames + sum(reader.damaged_frames for reader in self._readers.values())
+
+    @property
+    def is_stuck(self) -> bool:
+        """A folder cannot be read up, or not be rid of what was acknowledged; the others are shipped."""
+        return any(reader.trouble for reader in self._readers.values())
 
     async def drain(self, seconds: float) -> bool:
         """After the last writer stopped: ships what is left; False if it did not get rid of all."""
@@ -153,10 +160,11 @@ class Shipper:
         """Reads another batch from the spools; False if there is nothing new."""
         parts = []
         room, room_bytes = MAX_BATCH, MAX_BATCH_BYTES
-        for reader in self._readers.values():
+        for folder, reader in self._readers.items():
             if room <= 0 or room_bytes <= 0:
                 break
             records = reader.read(room, room_bytes)
+            self._say_trouble(folder, reader.trouble)
             if not records:
                 orphans = reader.orphans(room, room_bytes)
                 records = [SpooledRecord(unknown_from(r.payload), r.segment) for r in orphans]
@@ -166,7 +174,7 @@ class Shipper:
                 room_bytes -= sum(len(record.payload) for record in records)
         if not parts:
             self._bury()
-            if self._closing and not self._unacked:
+            if self._closing and not self._unacked and not self.is_stuck:
                 self._drained.set()
             if not self._unacked:
                 self._oldest_ms = None
@@ -175,6 +183,14 @@ class Shipper:
         self._unacked.append(_Batch(self._sequence, parts))
         self._note_oldest()
         return True
+
+    def _say_trouble(self, folder: Path, trouble: str) -> None:
+        """Once, until it is over."""
+        if not trouble:
+            self._said.discard(folder)
+        elif folder not in self._said:
+            self._said.add(folder)
+            self._log.event("spool_stuck", folder=str(folder), reason=trouble)
 
     def _note_oldest(self) -> None:
         if self._unacked:

@@ -3,11 +3,13 @@
 Knows nothing of the writer but the files, so the same code ships a living worker's records and adopts
 a dead one's. A segment may go when the writer has moved past it, all its finals are acknowledged, and
 none of its intents is still waiting for its final. Damaged bytes are set aside and counted; reading
-goes on at the next whole frame.
+goes on at the next whole frame. Where the disk fails, nothing is passed over: it is said (`trouble`), and
+tried again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -80,6 +82,9 @@ class SpoolReader:
         self._segments: dict[int, _Segment] = {}
         self._waiting: deque[SpooledRecord] = deque()
         self.damaged_frames = 0
+        # Why it gets no further, as of the last `read`; "" it does.
+        self.trouble = ""
+        self._bytes = 0
         self._writer_left = False
         self._writer_dead = False
 
@@ -91,6 +96,19 @@ class SpoolReader:
 
     def read(self, limit: int, limit_bytes: int) -> list[SpooledRecord]:
         """At most `limit` finals that were not given out before; no more after `limit_bytes`."""
+        try:
+            self._look(limit)
+            self.trouble = ""
+        except OSError as error:
+            self.trouble = str(error)
+        found: list[SpooledRecord] = []
+        while self._waiting and len(found) < limit and limit_bytes > 0:
+            found.append(self._waiting.popleft())
+            limit_bytes -= len(found[-1].payload)
+        return found
+
+    def _look(self, limit: int) -> None:
+        """Until `limit` finals wait, or there are no more. Raises OSError; what was read by then waits."""
         if self._writer_left and not self._writer_dead:
             self._writer_dead = _is_unlocked(self._folder)
         self._discover()
@@ -101,16 +119,11 @@ class SpoolReader:
             if not segment.sealed:
                 break  # a later one may get the final of an intent that is not read yet here
         self._delete_finished()
-        found: list[SpooledRecord] = []
-        while self._waiting and len(found) < limit and limit_bytes > 0:
-            found.append(self._waiting.popleft())
-            limit_bytes -= len(found[-1].payload)
-        return found
 
     def orphans(self, limit: int, limit_bytes: int) -> list[SpooledRecord]:
         """Intents whose final can no longer come; only once the writer is dead and all is read."""
         found: list[SpooledRecord] = []
-        if not self._writer_dead or self._waiting:
+        if not self._writer_dead or self._waiting or self.trouble:
             return found
         for segment in self._segments.values():
             while segment.open_intents and len(found) < limit and limit_bytes > 0:
@@ -126,7 +139,8 @@ class SpoolReader:
             segment = self._segments.get(record.segment)
             if segment is not None:
                 segment.unacked -= 1
-        self._delete_finished()
+        with contextlib.suppress(OSError):  # `read` tries again, and says so
+            self._delete_finished()
 
     @property
     def drained(self) -> bool:
@@ -138,19 +152,17 @@ class SpoolReader:
     @property
     def finished(self) -> bool:
         """The writer is dead and everything it left is acknowledged and deleted."""
-        return self._writer_dead and not self._waiting and not self._segments
+        return self._writer_dead and not self._waiting and not self._segments and not self.trouble
 
     def bytes_on_disk(self) -> int:
-        total = 0
-        for path in self._folder.glob("*.seg"):
-            try:
-                total += path.stat().st_size
-            except FileNotFoundError:
-                continue
-        return total
+        """As last seen, where the disk does not say."""
+        with contextlib.suppress(OSError):
+            names = [name for name in _names(self._folder) if name.endswith(".seg")]
+            self._bytes = sum(_size(self._folder / name) for name in names)
+        return self._bytes
 
     def _discover(self) -> None:
-        """Finds new segments; those that the writer has moved past are sealed."""
+        """Finds new segments; those that the writer has moved past are sealed. Raises OSError."""
         segments = self._segments
         for name in _names(self._folder):
             if name.endswith(".seg"):
@@ -160,14 +172,14 @@ class SpoolReader:
                     segments[number] = _Segment(number, path, _size(path))
         newest_used = 0
         for segment in segments.values():
-            if segment.position > SEGMENT_HEAD.size or _is_used(segment.path):
+            if self._writer_dead or segment.position > SEGMENT_HEAD.size or _is_used(segment.path):
                 newest_used = max(newest_used, segment.number)
         for segment in segments.values():
             # A later segment has frames: the writer will not come back to this one.
             segment.sealed = self._writer_dead or segment.number < newest_used
 
     def _scan(self, segment: _Segment, limit: int) -> None:
-        """Takes frames in blocks until there are no more, or `limit` finals wait."""
+        """Takes frames in blocks until there are no more, or `limit` finals wait. Raises OSError."""
         if segment.read_up:
             return
         try:
@@ -190,6 +202,8 @@ class SpoolReader:
                         return
         except FileNotFoundError:
             self._segments.pop(segment.number, None)
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, str(segment.path)) from error
 
     def _take_head(self, segment: _Segment, head: bytes) -> bool:
         """False if it is not all there yet. A damaged one costs nothing but itself."""
