@@ -137,6 +137,12 @@ class Shipper:
                 await self._report()
             except grpc.aio.AioRpcError as error:
                 self._log.event("usage_stream_lost", reason=f"{error.code().name}: {error.details()}")
+            except asyncio.CancelledError:
+                # grpc.aio raises it too when its channel was closed or `_requests` failed.
+                task = asyncio.current_task()
+                if task is None or task.cancelling():
+                    raise
+                self._log.event("usage_stream_lost", reason="the call was cancelled")
             await asyncio.sleep(backoff * (0.5 + 0.5 * self._random()))
             backoff = min(backoff * 2, MAX_BACKOFF_SECONDS) if self._unacked else FIRST_BACKOFF_SECONDS
 
