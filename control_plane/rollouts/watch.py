@@ -18,6 +18,8 @@ from control_plane.db.database import Database
 from control_plane.errors import ControlPlaneError, DatabaseAway, QueryTooLong
 from control_plane.fleet.model import Proxy
 from control_plane.fleet.service import Fleet
+from control_plane.revisions.model import Version
+from control_plane.revisions.store import read_head
 from control_plane.rollouts import store
 from control_plane.rollouts.errors import AnotherRollout, ChangedMeanwhile, NoRollout
 from control_plane.rollouts.model import RolloutRow
@@ -64,17 +66,21 @@ class RolloutWatch:
         while True:
             await asyncio.sleep(EVERY_SECONDS)
             with suppress(DatabaseAway, QueryTooLong):
-                if (row := await self._database.read(store.under_way)) is not None:
-                    await self._look_at(row)
+                found = await self._database.read(_under_way)
+                if found is not None:
+                    await self._look_at(*found)
 
-    async def _look_at(self, row: RolloutRow) -> None:
+    async def _look_at(self, row: RolloutRow, version: Version) -> None:
+        """`version`: the first one with the rollout in it; a restored database has another epoch."""
         proxies = await self._fleet.list("", MAX_PROXIES)
         group = [proxy for proxy in proxies if row.group.has(proxy.name, proxy.labels)]
         now = self._now()
-        gone = ((row.revision, proxy.name) for proxy in group if _took(proxy, row) and not proxy.connected)
+        gone = (
+            (row.revision, proxy.name) for proxy in group if proxy.acked >= version and not proxy.connected
+        )
         self._gone = {one: self._gone.get(one, now) for one in gone}
         try:
-            await self._database.run(partial(self._judge, row=row, group=group))
+            await self._database.run(partial(self._judge, row=row, version=version, group=group))
         except (DatabaseAway, QueryTooLong):
             raise
         except (NoRollout, AnotherRollout, ChangedMeanwhile):
@@ -91,27 +97,27 @@ class RolloutWatch:
         except ControlPlaneError:
             log.exception("a rollout could not be halted")
 
-    def _judge(self, session: Session, row: RolloutRow, group: list[Proxy]) -> None:
+    def _judge(self, session: Session, row: RolloutRow, version: Version, group: list[Proxy]) -> None:
         if not locks.taken(session, locks.ROLLOUT):
             return
         now = self._now()
-        reason = self._against(session, row, group)
+        reason = self._against(session, row, version, group)
         if reason:
             self._rollouts.halt(session, row.revision, ACTOR, reason, now)
             log.error("rollout halted", extra={"data": {"rollout": row.revision, "reason": reason}})
             return
         # One that nobody has tried is not without trouble: a label that no proxy has promotes nothing.
-        tried = any(proxy.connected and _took(proxy, row) for proxy in group)
-        behind = any(proxy.connected and not _took(proxy, row) for proxy in group)
+        tried = any(proxy.connected and proxy.acked >= version for proxy in group)
+        behind = any(proxy.connected and proxy.acked < version for proxy in group)
         is_over = now >= row.started_at + timedelta(seconds=row.bake_seconds)
         if is_over and tried and not behind and not self._gone:
             self._rollouts.promote(session, row.revision, ACTOR, f"no trouble in {row.bake_seconds} s", now)
             log.info("rollout promoted", extra={"data": {"rollout": row.revision}})
 
-    def _against(self, session: Session, row: RolloutRow, group: list[Proxy]) -> str:
+    def _against(self, session: Session, row: RolloutRow, version: Version, group: list[Proxy]) -> str:
         """Why it must not go on; empty: it may."""
         for proxy in group:
-            if proxy.nacked.revision >= row.revision:
+            if proxy.nacked >= version:
                 return f"{proxy.name} refused it: {proxy.last_nack}"
         for (_, name), since in self._gone.items():
             if self._now() - since >= GONE:
@@ -127,8 +133,9 @@ class RolloutWatch:
         return ""
 
 
-def _took(proxy: Proxy, row: RolloutRow) -> bool:
-    return proxy.acked.revision >= row.revision
+def _under_way(session: Session) -> tuple[RolloutRow, Version] | None:
+    row = store.under_way(session)
+    return (row, Version(read_head(session).epoch, row.revision)) if row is not None else None
 
 
 def is_a_rise(new: Counts, usual: Counts) -> bool:

@@ -133,12 +133,12 @@ class Publisher:
         self._problem = ""
         if built is None:
             return
-        last = self._built.snapshot.version if self._built is not None else None
-        if last is not None and last.epoch == built.snapshot.version.epoch and built.snapshot.version < last:
-            await self.follow(
-                last
-            )  # a standby that was behind, or a backup: what is served is of no database
-            return
+        if self._built is not None:
+            last, newest = self._built.snapshot.version, built.snapshot.version
+            if last.epoch == newest.epoch and newest < last:
+                # A standby that was behind has taken over: what is served is of no database any more.
+                await self.follow(last)
+                return
         self._publish(built)
 
     def _build(self, session: Session) -> Built | None:
