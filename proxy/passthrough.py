@@ -89,7 +89,6 @@ class NativeStream(RawStream):
     def __init__(self) -> None:
         super().__init__()
         self._sniffer: UsageSniffer | None = None
-        self.model = ""
 
     def accepts(self, status: int, content_type: bytes) -> bool:
         self._sniffer = UsageSniffer(content_type)
@@ -100,12 +99,14 @@ class NativeStream(RawStream):
             self._sniffer.feed(data)
         return super().feed(data)
 
-    def end(self) -> bytes:
+    def count(self) -> str:
+        """Takes up the usage that the answer told so far; the model's name, where that says it."""
         found = self._sniffer.found() if self._sniffer is not None else None
-        if found is not None:
-            tokens, mended, self.model = found
-            self.usage = {"tokens": tokens, "mended": mended}
-        return super().end()
+        if found is None:
+            return ""
+        tokens, mended, model = found
+        self.usage = {"tokens": tokens, "mended": mended}
+        return model
 
 
 class PassthroughCalls:
@@ -144,6 +145,8 @@ class PassthroughCalls:
             attempt = await self._attempts.native(call, target, NativeBridge(stream), _head(request, path))
             return await self._relay(call, attempt, stream)
         except BaseException:
+            for attempt in call.attempts:
+                _price(attempt, stream)
             self._settlement.abandon(call)
             raise
 
@@ -181,8 +184,7 @@ class PassthroughCalls:
                 await client.drained()
                 exchange.resume()
         attempt.failure = exchange.failure or _refusal(exchange.status)
-        attempt.usage = stream.usage
-        _price(attempt, stream.model)
+        _price(attempt, stream)
         self._settlement.close(call, exchange.status)
         if exchange.failure is not None:
             raise ConnectionAbortedError("the answer broke off, and only the connection can say so")
@@ -321,9 +323,11 @@ def _refusal(status: int) -> AttemptFailed | None:
     return AttemptFailed(usage_pb2.REASON_INVALID_REQUEST, status)
 
 
-def _price(attempt: Attempt, model: str) -> None:
-    """The model is known only now, from the answer: its price by the catalogue."""
+def _price(attempt: Attempt, stream: NativeStream) -> None:
+    """Usage and model are known only now, from as much of the answer as came: its price by the catalogue."""
+    model = stream.count()
+    attempt.usage = stream.usage
     provider = attempt.target.provider
-    if model and attempt.usage is not None:
+    if model:
         prices, version = catalogue_price(provider.kind.name, provider.base_url, model)
         attempt.target = Target("", provider, model, prices, version, 0, disabled=False)

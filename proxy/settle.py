@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 MAX_SERVICE_TIER_LENGTH = 64
 MAX_MODEL_LENGTH = 256
 PASSTHROUGH = "passthrough"
+# From here on a provider says that it did not do what it was asked for.
+REFUSED_STATUS = 400
 # Outcomes of attempts that a provider may have worked on without saying what it used.
 _STOPPED = (usage_pb2.OUTCOME_TIMEOUT, usage_pb2.OUTCOME_CANCELLED, usage_pb2.OUTCOME_RACE_LOST)
 _OK = usage_pb2.OUTCOME_OK
@@ -134,7 +136,7 @@ class Settlement:
         failure = attempt.failure
         tokens, estimated = _tokens_of(call, attempt)
         stated = False
-        if failure is not None and not (tokens.input or tokens.output):
+        if failure is not None and not (tokens.input or tokens.output) and not _is_untold(call, attempt):
             cost: int | None = 0  # nothing was used
         else:
             cost, stated = _cost_of(call, attempt, tokens)
@@ -265,6 +267,13 @@ def _failure_when_left(attempt: Attempt) -> AttemptFailed | None:
     if stream is not None and stream.finished and stream.usage is not None:
         return None
     return AttemptFailed(usage_pb2.REASON_CLIENT_LEFT, outcome=usage_pb2.OUTCOME_CANCELLED)
+
+
+def _is_untold(call: Call, attempt: Attempt) -> bool:
+    """A native call that its provider took, and of whose usage nothing came before it broke off."""
+    if call.asked.operation != PASSTHROUGH or attempt.usage is not None:
+        return False
+    return attempt.exchange.was_sent and attempt.exchange.status < REFUSED_STATUS
 
 
 def _cost_of(call: Call, attempt: Attempt, tokens: Tokens) -> tuple[int | None, bool]:

@@ -14,8 +14,10 @@ import pytest
 
 from tests.integration.proxy.gateway import Gateway
 from tests.integration.proxy.gateway_manifest import EXPIRED, manifest
+from tests.integration.proxy.native_manifest import manifest as native_manifest
 from tests.integration.proxy.translating_manifest import manifest as translating_manifest
 from tests.support.fake_provider import FakeProvider
+from tests.support.piecewise import PiecewiseProvider
 from tests.support.processes import start_headgate
 from tests.support.sockets import refused_port
 
@@ -73,6 +75,31 @@ def translating(shared_translating: Gateway) -> Gateway:
     shared_translating.provider.wait_done(0)
     shared_translating.provider.reset()
     return shared_translating
+
+
+@pytest.fixture(scope="session")
+def pieces() -> Iterator[PiecewiseProvider]:
+    with PiecewiseProvider() as provider:
+        yield provider
+
+
+@pytest.fixture(scope="session")
+def native(tmp_path_factory: pytest.TempPathFactory, pieces: PiecewiseProvider) -> Iterator[Gateway]:
+    """One for the tests of providers' own APIs."""
+    folder = tmp_path_factory.mktemp("native")
+    with (
+        FakeProvider() as provider,
+        start_headgate(folder, native_manifest(provider.base_url, pieces.base_url)) as headgate,
+    ):
+        gateway = Gateway(headgate, provider)
+        yield gateway
+        gateway.close()
+
+
+@pytest.fixture
+def oai(native: Gateway) -> FakeProvider:
+    native.provider.reset()
+    return native.provider
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """A provider's own API below /providers/NAME: who may, what travels, bodies both ways, what is recorded.
 
-The gateway is one of its own: its provider `pieces` is a socket that the test reads and writes itself.
+How such answers end is in `test_proxy_native_endings.py`.
 """
 
 from __future__ import annotations
@@ -9,87 +9,19 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import psutil  # type: ignore[import-untyped]
 import pytest
 
 from tests.integration.proxy.gateway import Gateway, chat
-from tests.integration.proxy.gateway_manifest import sha256
+from tests.integration.proxy.native_manifest import CHAT_ONLY, NATIVE, head
 from tests.integration.proxy.raw_client import Closed, RawClient, request_bytes
 from tests.support.fake_provider import Behaviour, FakeProvider
 from tests.support.piecewise import PiecewiseProvider
-from tests.support.processes import start_headgate
 
-NATIVE = "hg-nativeNative-" + "v" * 43
-CHAT_ONLY = "hg-chatChatOnly-" + "c" * 43
 MEGABYTE = 2**20
 OK = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n{}"
-PRICE = {"input": 1, "output": 2}
-
-
-def manifest(base_url: str, pieces_url: str) -> dict[str, Any]:
-    place = {"private_network": True}
-    return {
-        "providers": [
-            {"name": "oai", "kind": "openai", "keys": ["pk-oai"], "base_url": base_url, **place},
-            {
-                "name": "ant",
-                "kind": "anthropic",
-                "keys": ["pk-ant"],
-                "base_url": base_url.removesuffix("/v1"),
-                **place,
-            },
-            {"name": "pieces", "kind": "openai", "keys": ["pk-pieces"], "base_url": pieces_url, **place},
-        ],
-        "models": [{"name": "pieced", "provider": "pieces", "upstream_model": "pieced"}],
-        "keys": [
-            {
-                "name": "native",
-                "sha256": sha256(NATIVE),
-                "allow": [],
-                "passthrough": [
-                    "oai * /v1/files*",
-                    "oai POST /v1/chat/completions",
-                    "ant POST /v1/*",
-                    "pieces * /v1/*",
-                ],
-            },
-            {"name": "chat-only", "sha256": sha256(CHAT_ONLY), "allow": ["*"]},
-        ],
-    }
-
-
-@pytest.fixture(scope="module")
-def pieces() -> Iterator[PiecewiseProvider]:
-    with PiecewiseProvider() as provider:
-        yield provider
-
-
-@pytest.fixture(scope="module")
-def native(tmp_path_factory: pytest.TempPathFactory, pieces: PiecewiseProvider) -> Iterator[Gateway]:
-    folder: Path = tmp_path_factory.mktemp("native")
-    with (
-        FakeProvider() as provider,
-        start_headgate(folder, manifest(provider.base_url, pieces.base_url)) as headgate,
-    ):
-        gateway = Gateway(headgate, provider)
-        yield gateway
-        gateway.close()
-
-
-@pytest.fixture
-def oai(native: Gateway) -> FakeProvider:
-    native.provider.reset()
-    return native.provider
-
-
-def head(method: str, path: str, *lines: str, key: str = NATIVE) -> bytes:
-    first = [f"{method} {path} HTTP/1.1", "host: gateway", f"authorization: Bearer {key}"]
-    return ("\r\n".join([*first, *lines]) + "\r\n\r\n").encode()
-
 
 # What travels.
 
