@@ -42,6 +42,7 @@ class Exchange:
         "_idle_deadline",
         "_loop",
         "_parts",
+        "_refused",
         "_size",
         "body",
         "failure",
@@ -103,6 +104,8 @@ class Exchange:
         self._parts: list[bytes] = []
         self._size = 0
         self._active = True
+        # A stream was asked for, and the head that came was an error's.
+        self._refused = False
         self._idle_deadline = 0.0
 
     @property
@@ -122,6 +125,7 @@ class Exchange:
         self.headers = headers
         if self.stream is not None and not self.stream.accepts(status, headers.get(b"content-type", b"")):
             self.stream = None  # an error, or a provider that does not stream
+            self._refused = status != 200
 
     def on_body(self, data: bytes) -> None:
         stream = self.stream
@@ -237,9 +241,9 @@ class Exchange:
         """Called by the ticker; fails the exchange when one of its deadlines has passed."""
         if now >= self.total_deadline:
             self.fail(timed_out(usage_pb2.REASON_TOTAL_TIMEOUT, "no complete answer in time"))
-        elif self.stream is None:
+        elif self.stream is None and not self._refused:
             return
-        elif self.first_event_at is None:
+        elif self.stream is None or self.first_event_at is None:
             if now >= self.first_token_deadline:
                 self.fail(timed_out(usage_pb2.REASON_FIRST_TOKEN_TIMEOUT, "no first token in time"))
         elif self.stream.done and not self._active:

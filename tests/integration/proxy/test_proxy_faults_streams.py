@@ -9,7 +9,7 @@ import pytest
 
 from tests.integration.proxy.gateway import Gateway, chat
 from tests.integration.proxy.raw_client import Answer
-from tests.support.fake_provider import Behaviour, Cuts, ErrorEvent
+from tests.support.fake_provider import Behaviour, Cut, Cuts, ErrorEvent
 from tests.support.provider import presets
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
@@ -49,6 +49,10 @@ UNBEGUN: dict[str, tuple[Behaviour, str]] = {
     "silence": (presets.silence(), "first_token_timeout"),
     "a head and then silence": (presets.stall_after_events(0), "first_token_timeout"),
     "a role and then silence": (presets.stall_after_events(1), "first_token_timeout"),
+    "a 503 that never ends": (
+        presets.server_error(503, cut=Cut("body_bytes", 1, "stall")),
+        "first_token_timeout",
+    ),
     "heartbeats and nothing else": (
         Behaviour(heartbeats=30, first_event_delay_seconds=3),
         "first_token_timeout",
