@@ -214,7 +214,7 @@ class Attempts:
         async def run(target: Target) -> Attempt | None:
             return await self._step(call, asked, target, False, failures)
 
-        winner = await race(call, heat, run, self._settlement, self._estimates)
+        winner = await race(call, heat, run, self._settlement, self._estimates, failures)
         for attempt in call.attempts:
             if attempt.failure is not None and attempt.failure.reason == usage_pb2.REASON_RACE_LOST:
                 self._health.stopped(attempt.target, attempt.provider_key)

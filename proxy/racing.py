@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sized
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -35,12 +36,15 @@ Run = Callable[["Target"], Awaitable["Attempt | None"]]
 
 
 async def race(
-    call: Call, heat: Heat[Target], run: Run, settlement: Settlement, estimates: Estimates
+    call: Call, heat: Heat[Target], run: Run, settlement: Settlement, estimates: Estimates, failures: Sized
 ) -> Attempt | None:
-    """The winner's attempt; None when nobody answered. `run` makes one target's attempts.
+    """The winner's attempt; None when nobody answered. `run` makes one target's attempts, noting `failures`.
 
-    An answer that is not good wins only if nobody gives a good one.
+    An answer that is not good wins only if nobody gives a good one. Raises CallError where the request was
+    refused and that is all that happened.
     """
+    failed_before = len(failures)
+    refusals: list[CallError] = []
     waiting = deque(heat.targets)
     running: dict[asyncio.Task[Attempt | None], Target] = {}
     spare: Attempt | None = None
@@ -54,9 +58,9 @@ async def race(
             latest = next(reversed(running.values()))
             pause = _stagger(call, heat, latest, estimates) if waiting else None
             done, _ = await asyncio.wait(running, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
+            for task in [task for task in running if task in done]:  # as they started
                 del running[task]
-                attempt = _result(task)
+                attempt = _result(task, refusals)
                 if attempt is None:
                     continue
                 if is_good(call, attempt):
@@ -77,6 +81,8 @@ async def race(
         # The request's own figures hang on its last attempt.
         call.attempts.remove(winner)
         call.attempts.append(winner)
+    elif refusals and len(failures) == failed_before:
+        raise replace(refusals[0])  # not the one that a task holds, which this frame holds
     return winner
 
 
@@ -84,11 +90,12 @@ def _start(running: dict[asyncio.Task[Attempt | None], Target], target: Target, 
     running[asyncio.ensure_future(run(target))] = target
 
 
-def _result(task: asyncio.Task[Attempt | None]) -> Attempt | None:
-    """What a runner came to; a refusal of the request itself is its own alone."""
+def _result(task: asyncio.Task[Attempt | None], refusals: list[CallError]) -> Attempt | None:
+    """What a runner came to; a refusal of the request itself is its own alone, as long as others run."""
     try:
         return task.result()
-    except CallError:
+    except CallError as error:
+        refusals.append(error.with_traceback(None))  # whose frames hold the call and its body
         return None
 
 

@@ -77,6 +77,18 @@ def test_our_own_refusals_have_both_forms(
         assert error["param"] == "model"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_race_refuses_a_wrong_field_as_any_target_does(translating: Gateway, stream: bool) -> None:
+    alone, raced = (
+        ask(translating, "chat", model, stop=5, stream=stream)
+        for model in ("only-claude", "claude-or-gemini")
+    )
+    assert raced.status == alone.status == 400
+    assert raced.error() == alone.error()
+    assert raced.error()["param"] == "stop"
+    assert translating.provider.attempts() == []
+
+
 @EVERY_CLIENT
 def test_a_body_beyond_the_limit_is_a_413_in_both_forms(translating: Gateway, client: str) -> None:
     with translating.connect() as connection:

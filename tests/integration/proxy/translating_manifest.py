@@ -69,5 +69,8 @@ def manifest(base_url: str) -> dict[str, Any]:
         {"name": name, "policy": {"fallback": list(chain)}, "retry": ONCE} for name, chain in CHAINS.items()
     ]
     routes += [{"name": f"only-{name}", "policy": name, "retry": ONCE} for name in MODELS]
+    routes.append(
+        {"name": "claude-or-gemini", "policy": {"race": {"of": ["claude", "gemini"]}}, "retry": ONCE}
+    )
     keys = [{"name": "narrow", "sha256": sha256(NARROW), "allow": ["only-gpt"]}]
     return {"providers": providers, "models": models, "routes": routes, "keys": keys}
