@@ -74,11 +74,12 @@ async def race(
         # Cancelled, too: then nobody has lost, and what runs is abandoned with its call.
         for task in running:
             task.cancel()
+    # The request's own figures hang on its last attempt: without a winner it stays open until it is known.
+    last = winner or (call.attempts[-1] if call.attempts else None)
     for attempt in list(call.attempts):
-        if attempt is not winner and not attempt.settled:
+        if attempt is not last and not attempt.settled:
             settlement.lost(call, attempt)
     if winner is not None:
-        # The request's own figures hang on its last attempt.
         call.attempts.remove(winner)
         call.attempts.append(winner)
     elif refusals and len(failures) == failed_before:

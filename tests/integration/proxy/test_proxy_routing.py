@@ -163,6 +163,17 @@ def test_when_all_of_a_race_fail_the_next_is_asked(routing: Gateway, script: Fak
     assert asked(routing.attempts(3)) == ["quick", "steady", "third"]
 
 
+def test_a_race_that_nobody_wins_is_recorded_with_what_the_client_got(
+    routing: Gateway, script: FakeProvider
+) -> None:
+    script.script("quick", server_error())
+    script.script("steady", server_error(500))
+    answer = routing.post(chat("race"))
+    assert answer.status == 502
+    assert [tried["outcome"] for tried in routing.tried(answer.request_id)] == ["error", "error"]
+    assert routing.call(answer.request_id).status == 502
+
+
 def test_with_a_stagger_the_second_starts_only_if_the_first_is_slow(
     routing: Gateway, script: FakeProvider
 ) -> None:
