@@ -41,6 +41,8 @@ MAX_TARGET_LENGTH = 4_096
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9._~!$&'()*+,;=:@/-]*(%[0-9A-Fa-f]{2}[A-Za-z0-9._~!$&'()*+,;=:@/-]*)*")
 _TRICKY = re.compile(r"//|/\.{1,2}(/|$)|%2f|%5c|%2e|%00", re.IGNORECASE)
 _CREDENTIALS = frozenset({"key", "api_key", "api-key", "access_token", "token"})
+# Answers that have no body, whatever their head says (RFC 9112, 6.3).
+_BODILESS = (204, 304)
 # What of the client's head goes upstream, and what of the provider's comes back (A5).
 _REQUEST_HEADERS = frozenset(
     {
@@ -171,12 +173,12 @@ class PassthroughCalls:
         transport = request.connection.transport
         if transport is None:
             raise ConnectionResetError("the client left")
-        known = b"content-length" in exchange.headers and exchange.status != 204
+        known = b"content-length" in exchange.headers and exchange.status not in _BODILESS
         unread = request.body_stream is not None and not request.body_stream.consumed
         keep_alive = request.keep_alive and not unread and (known or not request.http_1_0)
         transport.write(_answer_head(call, attempt, keep_alive=keep_alive, known=known))
         request.response_begun = True
-        client = ClientStream(request, plain=known or exchange.status == 204)
+        client = ClientStream(request, plain=known or exchange.status in _BODILESS)
         exchange.begin_relay(client)
         while not exchange.ended:
             await exchange.wait()
@@ -280,7 +282,7 @@ def _answer_head(call: Call, attempt: Attempt, *, keep_alive: bool, known: bool)
         for name in _ANSWER_HEADERS
         if name in headers and (name != b"content-length" or known)
     ]
-    if not known and attempt.exchange.status != 204 and not call.request.http_1_0:
+    if not known and attempt.exchange.status not in _BODILESS and not call.request.http_1_0:
         lines.append(b"transfer-encoding: chunked\r\n")
     if not keep_alive:
         lines.append(b"connection: close\r\n")

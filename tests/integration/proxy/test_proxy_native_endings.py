@@ -11,6 +11,7 @@ from tests.integration.proxy.gateway import Gateway, reason
 from tests.integration.proxy.native_manifest import NATIVE, head
 from tests.integration.proxy.raw_client import Closed, RawClient
 from tests.support.fake_provider import Behaviour, Cut, FakeProvider
+from tests.support.piecewise import PiecewiseProvider
 from tests.support.provider.behaviour import CutKind
 
 EVENTS: list[dict[str, Any]] = [
@@ -70,3 +71,24 @@ def test_what_was_refused_costs_nothing(native: Gateway, oai: FakeProvider) -> N
     answer = native.request("POST", "/providers/ant/v1/messages", b"{}", key=NATIVE)
     assert answer.status == 400
     assert native.call(answer.request_id).cost_usd == "0"
+
+
+@pytest.mark.parametrize("status", [204, 304])
+@pytest.mark.parametrize("length", [b"", b"content-length: 0\r\n"])
+def test_an_answer_without_a_body_ends_with_its_head(
+    native: Gateway, pieces: PiecewiseProvider, status: int, length: bytes
+) -> None:
+    with native.connect() as client:
+        ask(client, "GET", "pieces/v1/files/f")
+        with pieces.accept() as upstream:
+            upstream.read_until(b"\r\n\r\n")
+            upstream.send(b'HTTP/1.1 %d Nothing\r\netag: "1"\r\n%b\r\n' % (status, length))
+            answer = client.answer()
+            assert (answer.status, answer.header("etag")) == (status, '"1"')
+            assert answer.header("transfer-encoding") is None
+        # No byte of a body lies between the two.
+        ask(client, "GET", "pieces/v1/files/g")
+        with pieces.accept() as upstream:
+            upstream.read_until(b"\r\n\r\n")
+            upstream.send(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}")
+            assert client.answer().body == b"{}"
