@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from fnmatch import fnmatchcase
 from typing import Any
+from urllib.parse import unquote_plus
 
 from headgate.policy.nodes import Fixed
 from headgate.rules.money import Tokens
@@ -209,7 +210,7 @@ def permitted(snapshot: Snapshot, key: Key, request: Request) -> tuple[Provider,
     if not _PLAIN_PATH.fullmatch(path) or _TRICKY.search(path) or len(request.path) > MAX_TARGET_LENGTH:
         raise invalid_request("The path must be a plain one: no '..', no empty parts, no encoded slashes.")
     for pair in request.query.split("&"):
-        if pair.partition("=")[0].lower() in _CREDENTIALS:
+        if unquote_plus(pair.partition("=")[0]).lower() in _CREDENTIALS:
             raise invalid_request("The query names a credential; the provider's key is Headgate's to add.")
     if len(request.query) > MAX_TARGET_LENGTH or not request.query.isprintable() or " " in request.query:
         raise invalid_request("The query is too long, or has characters that must be encoded.")

@@ -122,6 +122,8 @@ def test_without_a_key_nothing_is_read(native: Gateway, pieces: PiecewiseProvide
         "/v1/files?key=abc",
         "/v1/files?limit=1&API_KEY=abc",
         "/v1/files?access_token=abc",
+        "/v1/files?%6Bey=abc",
+        "/v1/files?limit=1&%41pi%5fkey=abc",
         "/v1/files" + "x" * 5000,
     ],
 )
