@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Text kept of one stream; a longer answer is not put together again.
 MAX_DELIVERED_CHARACTERS = 1_000_000
+# Kept from an error in a stream on; providers say little more than that it is over.
+MAX_AFTER_ERROR_BYTES = 64 * 2**10
 
 
 # The next attempt that answers, of what is left of a call's plan.
@@ -86,11 +88,17 @@ class Delivered:
         self._size = 0
         # Nothing but one run of text was delivered, and not its end.
         self.resumable = True
-        self.withheld = b""
+        self._withheld: list[bytes] = []
+        self._after_error_bytes = 0
 
     @property
     def text(self) -> str:
+        """Of a stream that is resumable; nothing is kept of others."""
         return "".join(self._text)
+
+    @property
+    def withheld(self) -> bytes:
+        return b"".join(self._withheld)
 
     def send(self, data: bytes) -> bool:
         passed = []
@@ -101,21 +109,29 @@ class Delivered:
         # What closes the answer just before its error belongs to the error.
         broken = any(kind == ERROR for _, _, (kind, _) in read)
         for event, document, (kind, text) in read:
-            if self.withheld or (broken and kind in (END, ERROR)):
-                self.withheld += event
+            if self._withheld or (broken and kind in (END, ERROR)):
+                if self._after_error_bytes < MAX_AFTER_ERROR_BYTES:
+                    self._withheld.append(event)
+                if kind == ERROR or self._after_error_bytes:
+                    self._after_error_bytes += len(event)
                 continue
             if document is not None:
                 if kind == TEXT:
-                    self._text.append(text)
-                    self._size += len(text)
+                    self._keep(text)
                     self.resumable = self.resumable and not self.spoken.ends(document)
                 elif kind != FRAME:
                     self.resumable = False
                 self.spoken.delivered(document)
             passed.append(event)
-        if self._size > MAX_DELIVERED_CHARACTERS:
-            self.resumable = False
         return self._client.send(b"".join(passed)) if passed else True
+
+    def _keep(self, text: str) -> None:
+        self._size += len(text)
+        self.resumable = self.resumable and self._size <= MAX_DELIVERED_CHARACTERS
+        if self.resumable:
+            self._text.append(text)
+        else:
+            self._text.clear()
 
     def error(self, events: bytes) -> bytes:
         """Events that end the stream badly, under the names that the client knows."""
@@ -127,7 +143,7 @@ class Delivered:
 
     def continued(self, data: bytes, text: str) -> bool:
         """What another answer adds; it may be cut as well."""
-        self._text.append(text)
+        self._keep(text)
         return self._client.send(data)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from proxy.dialects.spoken import MessagesSpoken, Spoken, events_in, spoken_in
-from proxy.resume import Delivered, Seam
+from proxy.resume import MAX_AFTER_ERROR_BYTES, MAX_DELIVERED_CHARACTERS, Delivered, Seam
 
 texts = st.text(min_size=1, max_size=60)
 
@@ -115,3 +116,35 @@ def test_an_error_and_what_closes_the_answer_before_it_are_withheld() -> None:
     assert delivered.text == "Hi"
     assert client.data.count(b"data:") == 1
     assert delivered.withheld.count(b"data:") == 4
+
+
+def test_of_an_answer_that_is_too_long_to_be_put_together_nothing_is_kept() -> None:
+    spoken = spoken_in("chat.completions")
+    assert spoken is not None
+    for in_one in (True, False):
+        client = Client()
+        delivered = Delivered(client, spoken)  # type: ignore[arg-type]
+        add = delivered.send if in_one else partial(delivered.continued, text="x" * 1000)
+        [_, event] = chat_events(["x" * 1000], "a")
+        for _ in range(MAX_DELIVERED_CHARACTERS // 1000):
+            add(event)
+        assert (delivered.resumable, len(delivered.text)) == (True, MAX_DELIVERED_CHARACTERS)
+        for _ in range(2):
+            add(event)
+            assert (delivered.resumable, delivered.text) == (False, "")
+        assert client.data.count(b"data:") == MAX_DELIVERED_CHARACTERS // 1000 + 2, "all of it is delivered"
+
+
+def test_what_follows_an_error_without_end_is_not_kept() -> None:
+    spoken = spoken_in("chat.completions")
+    assert spoken is not None
+    client = Client()
+    delivered = Delivered(client, spoken)  # type: ignore[arg-type]
+    error = b'data: {"error":{"message":"overloaded"}}\n\n'
+    [_, more] = chat_events(["x" * 1000], "a")
+    delivered.send(error)
+    for _ in range(1000):
+        delivered.send(more)
+    assert delivered.withheld.startswith(error + more)
+    assert len(delivered.withheld) < MAX_AFTER_ERROR_BYTES + len(more)
+    assert client.data == b""
