@@ -114,7 +114,7 @@ def _close_at_done(
 
 def _headers(call: Call, attempt: Attempt, settlement: Settlement, *, cost: str | None) -> bytes:
     overhead_ms = settlement.overhead_seconds(call) * 1000
-    own = f"x-request-id: {call.request_id.hex()}\r\nx-headgate-attempts: {attempt.number}\r\n"
+    own = f"x-request-id: {call.request_id.hex()}\r\nx-headgate-attempts: {len(call.attempts)}\r\n"
     if cost is not None:
         own += f"x-headgate-cost-usd: {cost}\r\n"
     own += f"x-headgate-cache: off\r\nx-headgate-overhead-ms: {overhead_ms:.2f}\r\n"

@@ -249,7 +249,7 @@ class Settlement:
                     account.log,
                     client_status,
                     name.encode(),
-                    attempt.number,
+                    len(call.attempts),
                     seconds * 1000,
                     tokens.input,
                     tokens.output,

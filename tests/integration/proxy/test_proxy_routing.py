@@ -113,6 +113,30 @@ def test_the_first_answer_wins_and_the_loser_is_stopped_at_the_socket(
     )
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_header_and_log_tell_how_many_were_asked_whoever_won(
+    routing: Gateway, script: FakeProvider, stream: bool
+) -> None:
+    script.always("quick", slow(0.2))
+    script.always("steady", slow())
+    answer = routing.post(chat("race", stream=stream))
+    assert answer.header("x-headgate-model") == "quick/quick"
+    assert answer.header("x-headgate-attempts") == "2"
+    assert logged(routing, answer.request_id)["attempts"] == 2
+    assert routing.call(answer.request_id).attempts == 2
+
+
+def logged(routing: Gateway, request_id: str) -> dict[str, Any]:
+    """The call's line in the log; lines go out a few times a second."""
+    log = routing.headgate.state / "logs" / "proxy.log"
+    deadline = time.monotonic() + 10
+    while not (lines := [line for line in log.read_text().splitlines() if request_id in line]):
+        assert time.monotonic() < deadline, "it was not logged"
+        time.sleep(0.05)
+    document: dict[str, Any] = json.loads(lines[0])
+    return document
+
+
 def test_whichever_is_faster_wins(routing: Gateway, script: FakeProvider) -> None:
     script.always("quick", slow())
     assert routing.post(chat("race")).header("x-headgate-model") == "steady/steady"
