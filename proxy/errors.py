@@ -52,10 +52,11 @@ def too_many_failed_keys(seconds: int) -> CallError:
 
 
 def body_too_large(limit_bytes: int) -> CallError:
+    limit = f"{limit_bytes // 2**20} MiB" if limit_bytes >= 2**20 else f"{limit_bytes // 2**10} KiB"
     return CallError(
         413,
         "request_too_large",
-        f"The request body is larger than {limit_bytes // 2**20} MiB.",
+        f"The request body is larger than {limit}.",
         headers={"x-should-retry": "false"},
         close=True,
     )

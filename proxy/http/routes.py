@@ -9,11 +9,11 @@ from urllib.parse import unquote
 from proxy.call import Calls
 from proxy.config.model import Key, Snapshot
 from proxy.config.resolve import callable_names, resolve
-from proxy.errors import CallError
+from proxy.errors import CallError, body_too_large
 from proxy.http.request import Request
 from proxy.http.responses import Raw, Streamed, error_response, json_response, speaks_anthropic
 from proxy.ids import Ids
-from proxy.judging.feedback import Feedback
+from proxy.judging.feedback import MAX_FEEDBACK_BYTES, Feedback
 from proxy.passthrough import PREFIX, PassthroughCalls
 
 OPERATIONS = {
@@ -82,12 +82,15 @@ class Routes:
 
     def check_early(self, request: Request) -> CallError | None:
         """Before a large body is read: is there such a path, and may this client use it?"""
-        if request.path not in OPERATIONS:
+        if request.path not in OPERATIONS and request.path != _FEEDBACK:
             return CallError(404, "not_found", f"There is nothing at {request.path[:200]!r}.")
         try:
             self._calls.authenticate(request)
         except CallError as error:
             return error
+        length = int(request.headers.get(b"content-length", b"0"))
+        if request.path == _FEEDBACK and length > MAX_FEEDBACK_BYTES:
+            return body_too_large(MAX_FEEDBACK_BYTES)
         return None
 
     async def _other(self, request: Request, request_id: str, operation: str | None) -> Raw:

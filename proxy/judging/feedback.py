@@ -16,14 +16,14 @@ import orjson
 from headgate.rules.names import is_name
 from headgate.v1 import usage_pb2
 from proxy.config.model import Key, Snapshot
-from proxy.errors import CallError, invalid_request, spool_is_full
+from proxy.errors import CallError, body_too_large, invalid_request, spool_is_full
 from proxy.http.request import Request, require_json
 from proxy.http.responses import Raw, json_response
 from proxy.ids import Ids
 from proxy.usage.record import Recorder
 from proxy.usage.spool import SpoolFull
 
-MAX_BODY_BYTES = 4_096
+MAX_FEEDBACK_BYTES = 4_096
 LABELS = {"good": 1.0, "neutral": 0.5, "bad": 0.0}
 _FIELDS = ("request_id", "score", "label", "about")
 _VERSION_7 = 7
@@ -41,8 +41,8 @@ class Feedback:
         """Raises CallError that names the field."""
         _, key = self._authenticate(request)
         require_json(request)
-        if len(request.body) > MAX_BODY_BYTES:
-            raise invalid_request(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+        if len(request.body) > MAX_FEEDBACK_BYTES:
+            raise body_too_large(MAX_FEEDBACK_BYTES)
         document = _document(request.body)
         record = usage_pb2.ScoreRecord(
             id=self._ids.new(),

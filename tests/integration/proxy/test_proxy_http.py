@@ -14,6 +14,8 @@ from tests.support.fake_provider import Behaviour
 
 # An address of its own, so that the throttle for failed keys does not fall on other tests.
 STRANGER = "127.0.0.9"
+FEEDBACK = "/headgate/v1/feedback"
+CHUNKED = {"content-length": "", "transfer-encoding": "chunked"}
 
 
 @pytest.mark.parametrize(
@@ -224,3 +226,24 @@ def test_a_request_byte_by_byte_is_a_request(gateway: Gateway) -> None:
             client.send(bytes((byte,)))
         assert client.answer().status == 200
     gateway.attempts(1)
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, CHUNKED, {"expect": "100-continue"}], ids=["plain", "chunked", "expect"]
+)
+def test_feedback_is_taken_however_it_is_sent(gateway: Gateway, headers: dict[str, str]) -> None:
+    body = json.dumps({"request_id": gateway.post(chat()).request_id, "score": 1}).encode()
+    sent = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if headers == CHUNKED else body
+    answer = gateway.post(sent, FEEDBACK, headers=headers)
+    assert (answer.status, answer.document()) == (200, {"accepted": True})
+    refused = gateway.post(sent, FEEDBACK, key=None, headers=headers, source=STRANGER)
+    assert (refused.status, refused.error()["code"]) == (401, "invalid_api_key")
+
+
+@pytest.mark.parametrize("size", [5_000, 100_000])
+@pytest.mark.parametrize("chunked", [False, True])
+def test_feedback_beyond_its_limit_is_a_413_that_names_it(gateway: Gateway, size: int, chunked: bool) -> None:
+    body = b"%x\r\n%b\r\n0\r\n\r\n" % (size, b" " * size) if chunked else b" " * size
+    answer = gateway.post(body, FEEDBACK, headers=CHUNKED if chunked else {})
+    assert (answer.status, answer.error()["code"]) == (413, "request_too_large")
+    assert "4 KiB" in answer.error()["message"]
