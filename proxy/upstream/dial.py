@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import os
+import re
 import socket
 import ssl
 from collections.abc import Callable
@@ -22,6 +24,7 @@ from proxy.upstream.reach import Origin, Reach
 HAPPY_EYEBALLS_DELAY_SECONDS = 0.25
 # What an egress proxy answers to CONNECT.
 MAX_CONNECT_HEAD_BYTES = 8 * 2**10
+_ERRNO = re.compile(r"\[Errno (\d+)\]")
 
 # Instance metadata and credentials of the clouds; link-local ones are refused as a class.
 _METADATA = frozenset(
@@ -79,10 +82,26 @@ async def dial(
             usage_pb2.REASON_CONNECT_TIMEOUT, f"no connection within {timeout_seconds:g} s"
         ) from None
     except ssl.SSLError as error:
-        raise broken(usage_pb2.REASON_CONNECT_FAILED, f"TLS failed: {error.reason or 'error'}") from None
+        raise broken(usage_pb2.REASON_CONNECT_FAILED, f"TLS failed: {_said_of_tls(error)}") from None
     except OSError as error:
-        detail = error.strerror or type(error).__name__
-        raise broken(usage_pb2.REASON_CONNECT_FAILED, f"no connection: {detail}") from None
+        raise broken(usage_pb2.REASON_CONNECT_FAILED, f"no connection: {_said(error)}") from None
+
+
+def _said(error: OSError) -> str:
+    """Why, by the error's number: texts of asyncio and of aiohappyeyeballs (several in one, and then perhaps
+    without a number) name addresses, and where a name leads to is not for clients to know."""
+    if isinstance(error, socket.gaierror):
+        return error.strerror or "the name was not resolved"
+    numbers = [error.errno] if error.errno else map(int, _ERRNO.findall(str(error)))
+    return ", ".join(dict.fromkeys(map(os.strerror, numbers))) or type(error).__name__
+
+
+def _said_of_tls(error: ssl.SSLError) -> str:
+    reason = error.reason or "error"
+    if not isinstance(error, ssl.SSLCertVerificationError):
+        return reason
+    # "Hostname mismatch, certificate is not valid for '…'": not for whom.
+    return f"{reason} ({error.verify_message.partition(',')[0]})"
 
 
 async def _connect(origin: Origin, private_network: bool) -> socket.socket:

@@ -181,6 +181,7 @@ def test_nobody_listening_is_a_502_and_the_next_target_is_asked(gateway: Gateway
     alone = gateway.post(chat("only-dead"))
     assert alone.status == 502
     assert alone.error()["attempts"][0]["reason"] == "connect_failed"
+    assert alone.error()["message"] == "dead/dead: no connection: Connection refused", "and not of where"
     assert outcome(gateway.call(alone.request_id).attempt_list[0]) == "error"
     answer = gateway.post(chat("dead-first"))
     assert (answer.status, answer.header("x-headgate-attempts")) == (200, "2")

@@ -157,6 +157,7 @@ def test_a_provider_with_a_private_ca_is_believed_by_that_ca_alone(network: Netw
     assert network.call("m-own-ca") == (200, "sk-fake")
     status, body = network.call("m-system-ca")
     assert (status, "connect_failed" in body) == (502, True)
+    assert "TLS failed: CERTIFICATE_VERIFY_FAILED (self" in body, "and what is wrong with it"
     assert network.call("m-no-ca")[0] == 502
 
 
