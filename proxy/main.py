@@ -24,6 +24,8 @@ _M_MMAP_THRESHOLD = -3
 MAPPED_FROM_BYTES = 1 * 2**20
 
 MAX_READ_ON_SECONDS = 60.0
+# Characters: 32 of base64 have 192 bits.
+MIN_STATE_KEY = 32
 
 
 def main() -> None:
@@ -67,7 +69,13 @@ def read_settings(arguments: list[str]) -> Settings:
     """Raises ValueError that says what is wrong; argparse itself exits with 2."""
     given = _parser().parse_args(arguments)
     token = os.environ.get("HEADGATE_TOKEN", "")
-    join_token = _join_token(given.join_token_file)
+    join_token = _secret("--join-token-file", given.join_token_file, "HEADGATE_JOIN_TOKEN")
+    state_key = _secret("--state-key-file", given.state_key_file, "HEADGATE_STATE_KEY")
+    if state_key and len(state_key) < MIN_STATE_KEY:
+        raise ValueError(
+            f"the state key has {len(state_key)} characters, fewer than {MIN_STATE_KEY}: `openssl rand "
+            "-base64 32` makes a good one"
+        )
     if not token and not join_token and not kept_key(given.state / "identity"):
         raise ValueError(
             "this proxy has not joined: give --join-token-file (or HEADGATE_JOIN_TOKEN; 'headgate join-token "
@@ -105,6 +113,7 @@ def read_settings(arguments: list[str]) -> Settings:
         state=given.state,
         token=Secret(token.strip()),
         join_token=Secret(join_token),
+        state_key=Secret(state_key),
         workers=given.workers,
         labels=labels,
         tls_cert=given.tls_cert,
@@ -133,13 +142,13 @@ def _read_on(text: str) -> float:
     return seconds
 
 
-def _join_token(path: Path | None) -> str:
+def _secret(option: str, path: Path | None, variable: str) -> str:
     if path is None:
-        return os.environ.get("HEADGATE_JOIN_TOKEN", "").strip()
+        return os.environ.get(variable, "").strip()
     try:
         return path.read_text("utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
-        raise ValueError(f"--join-token-file {path} cannot be read: {error}") from None
+        raise ValueError(f"{option} {path} cannot be read: {error}") from None
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -166,6 +175,13 @@ def _parser() -> argparse.ArgumentParser:
         help="where provider keys and CAs that a config names by file are read",
     )
     add("--join-token-file", type=Path, metavar="FILE", help="for the first contact (HEADGATE_JOIN_TOKEN)")
+    add(
+        "--state-key-file",
+        type=Path,
+        metavar="FILE",
+        help="a secret that seals the last good config in the state folder (HEADGATE_STATE_KEY; default: the "
+        "token, or else the proxy's own key, which lies beside it)",
+    )
     add("--drain", default="30s", metavar="TIME", help="how long calls may finish on SIGTERM (%(default)s)")
     add(
         "--read-on",

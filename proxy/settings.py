@@ -51,6 +51,8 @@ class Settings:
     # Empty: it joins, or has joined.
     token: Secret
     join_token: Secret = field(default_factory=lambda: Secret(""))
+    # What the last good config is sealed under; empty: a token, or the proxy's own key.
+    state_key: Secret = field(default_factory=lambda: Secret(""))
     workers: int = 1
     labels: dict[str, str] = field(default_factory=dict)
     tls_cert: Path | None = None

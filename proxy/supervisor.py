@@ -41,6 +41,8 @@ SHARE_SECONDS = 1.0
 STANDINGS_SECONDS = 4.0
 # Without the control plane for longer than this, an alarm is logged.
 STALE_ALARM_SECONDS = 300.0
+# What OpenTelemetry's exporters read. What is not built is said, never ignored.
+_OTLP = "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 class Supervisor:
@@ -97,6 +99,8 @@ class Supervisor:
         task = asyncio.current_task()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop, task)
+        if os.environ.get(_OTLP):
+            self._log.event("not_supported", variable=_OTLP, mend="traces are not built yet: unset it")
         trouble = self._last_good.load(self._holder)
         self._saved_version = self._holder.version
         if trouble:
@@ -310,9 +314,8 @@ def _seal_of(settings: Settings) -> Secret:
 
     A proxy that joined and is started again without its join token has only its key, which is on the disk.
     """
-    if settings.token or settings.join_token:
-        return settings.token or settings.join_token
-    return Secret(kept_key(settings.state / "identity"))
+    given = settings.state_key or settings.token or settings.join_token
+    return given or Secret(kept_key(settings.state / "identity"))
 
 
 def _url(scheme: str, sock: socket.socket) -> str:

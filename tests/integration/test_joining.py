@@ -157,6 +157,25 @@ def test_a_start_under_another_region_costs_a_proxy_nothing(plane: Plane) -> Non
         assert call(plane, "astray") == 200
 
 
+def test_a_state_key_opens_the_last_good_config_and_nothing_on_the_disk_does(plane: Plane) -> None:
+    key = "k" * 40
+    with plane.proxy("sealed", HEADGATE_JOIN_TOKEN=plane.join_token(), HEADGATE_STATE_KEY=key) as running:
+        running.wait_for_file(plane.folder / "sealed.json")
+        until((plane.folder / "sealed" / "config" / "config.current").exists, 5, "the config is kept")
+    with plane.proxy("sealed", HEADGATE_STATE_KEY=key) as again:
+        again.wait_for_file(plane.folder / "sealed.json")
+        assert "last_good_config_passed_over" not in plane.log("sealed")
+    with plane.proxy("sealed") as without:
+        without.wait_for_file(plane.folder / "sealed.json")
+        assert "sealed under another" in plane.log("sealed")
+
+
+def test_a_state_key_that_is_too_short_is_refused(plane: Plane) -> None:
+    with plane.proxy("short", HEADGATE_STATE_KEY="secret") as refused:
+        assert refused.wait() == 2
+    assert "the state key has 6 characters" in plane.log("short")
+
+
 def test_starting_workers_leaves_the_calls_under_way_alone(plane: Plane) -> None:
     """With its handlers for forks gRPC would send them once more: a join, whose token is then used up."""
     with plane.proxy("forking", "--workers", "2", HEADGATE_JOIN_TOKEN=plane.join_token()) as running:
