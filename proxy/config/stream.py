@@ -17,6 +17,7 @@ from headgate.v1 import config_pb2, config_pb2_grpc
 from proxy.config.compile import ConfigRefused
 from proxy.config.holder import ConfigHolder, UpdateMisplaced
 from proxy.logs import Log
+from proxy.processes.channel import is_cancelled
 from proxy.settings import Settings
 
 if TYPE_CHECKING:
@@ -67,6 +68,10 @@ class ConfigStream:
                 reason = "the control plane ended the stream"
             except grpc.aio.AioRpcError as error:
                 reason = f"{error.code().name}: {error.details()}"
+            except asyncio.CancelledError:
+                if is_cancelled():
+                    raise
+                reason = "the call was cancelled"
             if self.connected:
                 self._last_loss = ""
                 backoff = FIRST_BACKOFF_SECONDS

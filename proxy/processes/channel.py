@@ -54,6 +54,14 @@ def is_loopback(address: str) -> bool:
         return host == "localhost"
 
 
+def is_cancelled() -> bool:
+    """Of a CancelledError: whether it is this task's. grpc.aio raises it too, of a call that ended on its own
+    side, as when its channel is closed; let through, it would end the task, and a task group not notice.
+    """
+    task = asyncio.current_task()
+    return task is None or bool(task.cancelling())
+
+
 class Channels:
     """`identity`: of a proxy that joins; without one, the token is what it shows."""
 

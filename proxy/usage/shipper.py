@@ -18,6 +18,7 @@ import grpc
 from headgate.v1 import usage_pb2, usage_pb2_grpc
 from proxy.ids import unix_ms_of
 from proxy.logs import Log
+from proxy.processes.channel import is_cancelled
 from proxy.usage.record import unknown_from
 from proxy.usage.spool_reader import SpooledRecord, SpoolReader
 
@@ -138,9 +139,7 @@ class Shipper:
             except grpc.aio.AioRpcError as error:
                 self._log.event("usage_stream_lost", reason=f"{error.code().name}: {error.details()}")
             except asyncio.CancelledError:
-                # grpc.aio raises it too when its channel was closed or `_requests` failed.
-                task = asyncio.current_task()
-                if task is None or task.cancelling():
+                if is_cancelled():
                     raise
                 self._log.event("usage_stream_lost", reason="the call was cancelled")
             await asyncio.sleep(backoff * (0.5 + 0.5 * self._random()))
