@@ -63,7 +63,7 @@ class Settings:
     drain_seconds: float = 30.0
     # After its client left, a stream's provider is listened to for so long.
     read_on_seconds: float = 0.5
-    # Of one client address at a time, in each worker; 0: half of what the process may have open.
+    # Of one client address at a time, in each worker; 0: three quarters of all that it takes.
     connections_per_address: int = 0
     ready_file: Path | None = None
     log_calls: bool = True

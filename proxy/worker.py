@@ -244,7 +244,7 @@ class Worker:
         self._server.stop_accepting()
         end = time.monotonic() + seconds
         # A call is over before its client has taken all of the answer.
-        while (self.metrics.inflight or self._server.connections) and time.monotonic() < end:
+        while (self.metrics.inflight or self._server.owes) and time.monotonic() < end:
             await asyncio.sleep(0.05)
         finished = not self.metrics.inflight
         self._read_on.end_all()

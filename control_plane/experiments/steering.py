@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -214,11 +214,19 @@ def undecided(session: Session) -> list[Ref]:
     found = []
     for row in rows:
         state = states.get(_ref(row))
-        if state is not None and (state.disabled or known_of(row, state.detail).decided.is_over):
+        if row.spec.get("stop") is None and row.spec.get("guardrails") is None:
             continue
-        if row.spec.get("stop") is not None or row.spec.get("guardrails") is not None:
-            found.append(_ref(row))
+        if state is not None and (state.disabled or _is_over(row, state.detail)):
+            continue
+        found.append(_ref(row))
     return found
+
+
+def _is_over(row: ResourceRow, detail: Mapping[str, object]) -> bool:
+    try:
+        return known_of(row, detail).decided.is_over
+    except (ValueError, TypeError):  # of a newer version; whoever looks at it says so
+        return False
 
 
 def _left(known: Known, decided: Decided) -> list[str]:

@@ -188,15 +188,18 @@ class Fleet:
             self._dirty = {**dirty, **self._dirty}
         except Exception:
             log.exception("proxies not written", extra={"data": {"proxies": len(copies)}})
-            await self._flush_singly(copies)
+            await self._flush_singly(dirty.values())
         finally:
             self._being_written = {}
 
     async def _flush_singly(self, proxies: Iterable[Proxy]) -> None:
         """What one proxy says of itself must not keep the others out of the table, nor end this task."""
         for proxy in proxies:
+            copy = replace(proxy)
             try:
-                await self._database.run(lambda session: store.write(session, [proxy]))  # noqa: B023
+                await self._database.run(lambda session: store.write(session, [copy]))  # noqa: B023
+            except (DatabaseAway, QueryTooLong):
+                self._dirty.setdefault(proxy.name, proxy)
             except Exception:
                 log.exception("proxy not written", extra={"data": {"proxy": proxy.name}})
 

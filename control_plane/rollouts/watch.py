@@ -7,7 +7,6 @@ import asyncio
 import logging
 import math
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime, timedelta
 from functools import partial
 
@@ -65,10 +64,12 @@ class RolloutWatch:
         """Until cancelled."""
         while True:
             await asyncio.sleep(EVERY_SECONDS)
-            with suppress(DatabaseAway, QueryTooLong):
+            try:
                 found = await self._database.read(_under_way)
                 if found is not None:
                     await self._look_at(*found)
+            except (DatabaseAway, QueryTooLong):
+                self._gone.clear()  # time in which nobody looked is nobody's absence
 
     async def _look_at(self, row: RolloutRow, version: Version) -> None:
         """`version`: the first one with the rollout in it; a restored database has another epoch."""

@@ -11,6 +11,7 @@ from sqlmodel import Session
 from control_plane.db.database import Database
 from control_plane.db.roles import scoped
 from control_plane.db.status import server_version
+from control_plane.errors import DatabaseAway
 from control_plane.fleet.model import NOTHING, Proxy
 from control_plane.fleet.service import Fleet
 from control_plane.revisions.model import Version
@@ -81,15 +82,22 @@ class FleetCalls:
         if request.HasField("timeout"):
             seconds = convert.timedelta_of(request.timeout, "timeout").total_seconds()
         seconds = min(max(seconds, 0.0), MAX_AWAIT_SECONDS)
-        published = self._publisher.current
-        version = Version(published.version.epoch if published is not None else 0, request.revision)
         with scoped(None):  # proxies are nobody's
+            version = Version(await self._epoch(), request.revision)
             acknowledged, pending, refused = await self._fleet.wait_for(version, seconds)
         if caller.tenant is not None:  # how many, but not who they are
             pending, refused = ["a proxy"] * len(pending), ["a proxy"] * len(refused)
         return admin_pb2.AwaitRevisionResponse(
             acknowledged=len(acknowledged), pending=pending, refused=refused
         )
+
+    async def _epoch(self) -> int:
+        """The database's: what is published may lag behind, or be nothing."""
+        try:
+            return (await self._database.read(read_head)).epoch
+        except DatabaseAway:
+            published = self._publisher.current
+            return published.version.epoch if published is not None else 2**62
 
     async def list_revisions(
         self, request: admin_pb2.ListRevisionsRequest, caller: Principal

@@ -89,12 +89,13 @@ class ConfigStreams:
     async def _begin(self, hello: config_pb2.ProxyHello, proxy: Proxy) -> WatchSession:
         newest = self._publisher.require()
         served = _version(hello.version) if hello.HasField("version") else None
-        if served is not None and served.epoch == newest.version.epoch and served > newest.version:
-            await self._publisher.follow(served)
+        refused = _version(hello.refused.version) if hello.HasField("refused") else None
+        for seen in (served, refused):
+            if seen is not None and seen.epoch == newest.version.epoch and seen > newest.version:
+                await self._publisher.follow(seen)
         base = await self._base_view(served, proxy)
         if served is not None:
             proxy.acked = served
-        refused = _version(hello.refused.version) if hello.HasField("refused") else None
         if refused is not None:
             self._fleet.refused(proxy, refused, hello.refused.resource, hello.refused.reason)
         return WatchSession(self._updates, served, base, refused)

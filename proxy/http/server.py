@@ -128,6 +128,15 @@ class Server:
             else:
                 connection.close()
 
+    @property
+    def owes(self) -> bool:
+        """A client is being answered, or has not taken all of its answer. Whoever is only slow to close (over
+        TLS a client that does not read says no goodbye) is owed nothing."""
+        return any(
+            connection.busy or (connection.transport is not None and _unsent(connection.transport) > 0)
+            for connection in self.connections
+        )
+
     def abort(self) -> None:
         for connection in [*self.connections]:
             connection.abort()
@@ -144,7 +153,7 @@ def _look_at_reader(connection: ClientConnection, unsent: int, now: float) -> No
 def _unsent(transport: asyncio.Transport) -> int:
     """Here and in the kernel (tcp(7), SIOCOUTQ), which takes megabytes before it takes no more."""
     waiting = ctypes.c_int()
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(OSError, ValueError):  # it may be closed by now
         fcntl.ioctl(transport.get_extra_info("socket").fileno(), termios.TIOCOUTQ, waiting)
     return transport.get_write_buffer_size() + waiting.value
 

@@ -387,3 +387,21 @@ async def test_whatever_holds_a_revision_back_what_is_published_goes_on_being_se
             assert set(proxy.entries) == {("provider", "default", "openai")}
         await proxy.reach((await owner.apply(ROUTE)).revision)
         assert len(proxy.entries) == 3
+
+
+async def test_a_version_that_was_refused_and_then_restored_away_begins_a_new_epoch(database: Secret) -> None:
+    """Or the mend, which gets its number, would never be sent."""
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        token = await replica.proxy_token()
+        await replica.published((await owner.apply(PROVIDER)).revision)
+        ((epoch, revision),) = query(database, "SELECT epoch, revision FROM config_head")
+        proxy = ScriptedProxy(replica.client(token))
+        proxy.version = config_pb2.Version(epoch=epoch, revision=revision)
+        bad = config_pb2.Version(epoch=epoch, revision=revision + 1)
+        await proxy.hello(refused=config_pb2.ConfigNack(version=bad, resource="key/default/k", reason="no"))
+        update = await proxy.accept()
+        assert update.version.epoch > epoch
+        mended = (await owner.apply(make("key", name="k"), source="mend")).revision
+        assert mended == revision + 1
+        assert (await proxy.accept()).version.revision == mended
