@@ -31,7 +31,7 @@ from proxy.errors import CallError, invalid_request, model_not_allowed, model_no
 from proxy.http.request import Request
 from proxy.http.responses import Raw, Streamed, status_line
 from proxy.metrics import Metrics
-from proxy.settle import PASSTHROUGH, Settlement
+from proxy.settle import MAKING_NOTHING, PASSTHROUGH, Settlement
 from proxy.upstream.connection import Connection
 from proxy.upstream.failure import AttemptFailed
 
@@ -87,14 +87,19 @@ class NativeBridge:
 
 
 class NativeStream(RawStream):
-    """Every answer passes, also one that is an error; only a refusal of our own key does not."""
+    """Every answer passes, also one that is an error; only a refusal of our own key does not.
 
-    def __init__(self) -> None:
+    `makes`: the call makes something; else a usage in the answer is of what was made before.
+    """
+
+    def __init__(self, *, makes: bool) -> None:
         super().__init__()
+        self._makes = makes
         self._sniffer: UsageSniffer | None = None
 
     def accepts(self, status: int, content_type: bytes) -> bool:
-        self._sniffer = UsageSniffer(content_type)
+        if self._makes:
+            self._sniffer = UsageSniffer(content_type)
         return status not in (401, 402)
 
     def feed(self, data: bytes) -> bytes:
@@ -141,7 +146,7 @@ class PassthroughCalls:
         provider, path = permitted(snapshot, key, request)
         if not self._settlement.has_room():
             raise spool_is_full()
-        stream = NativeStream()
+        stream = NativeStream(makes=request.method not in MAKING_NOTHING)
         target = Target("", provider, "", (), "", 0, disabled=False)
         call = _call(request, request_id, snapshot, key, target)
         try:
@@ -253,7 +258,7 @@ def _head(request: Request, path: str) -> bytes:
         lines.append(b"content-length: " + length)
     elif _is_chunked(request):
         lines.append(b"transfer-encoding: chunked")
-    elif request.method not in ("GET", "DELETE"):
+    elif request.method not in MAKING_NOTHING:
         lines.append(b"content-length: 0")
     return b"\r\n".join(lines) + b"\r\n"
 

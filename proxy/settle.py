@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 MAX_SERVICE_TIER_LENGTH = 64
 MAX_MODEL_LENGTH = 256
 PASSTHROUGH = "passthrough"
+# Native calls that cost nothing: what a batch or an answer has used is told again at every look at it.
+MAKING_NOTHING = ("GET", "DELETE")
 # From here on a provider says that it did not do what it was asked for.
 REFUSED_STATUS = 400
 # Outcomes of attempts that a provider may have worked on without saying what it used.
@@ -284,7 +286,7 @@ def _cost_of(call: Call, attempt: Attempt, tokens: Tokens) -> tuple[int | None, 
         return 0, False
     if operation == PASSTHROUGH and attempt.usage is None:
         # What changes nothing costs nothing; whether the rest does, nobody said.
-        return (0 if call.request.method in ("GET", "DELETE") else None), False
+        return (0 if call.request.method in MAKING_NOTHING else None), False
     if attempt.usage is None and operation.startswith(MEDIA) and not any(p.request for p in target.prices):
         return None, False  # a price per token, and no tokens told: unknown, not nothing
     usage = attempt.usage

@@ -35,6 +35,7 @@ def manifest(base_url: str, pieces_url: str) -> dict[str, Any]:
                 "allow": [],
                 "passthrough": [
                     "oai * /v1/files*",
+                    "oai * /v1/batches*",
                     "oai POST /v1/chat/completions",
                     "ant POST /v1/*",
                     "pieces * /v1/*",
