@@ -112,9 +112,9 @@ class NativeStream(RawStream):
         found = self._sniffer.found() if self._sniffer is not None else None
         if found is None:
             return ""
-        tokens, mended, model = found
-        self.usage = {"tokens": tokens, "mended": mended}
-        return model
+        self.usage = {"tokens": found.tokens, "mended": found.mended}
+        self.service_tier = found.service_tier
+        return found.model
 
 
 class PassthroughCalls:

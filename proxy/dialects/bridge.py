@@ -20,6 +20,7 @@ from proxy.dialects.chat import usage as chat_usage
 from proxy.dialects.chat.patch import body_for
 from proxy.dialects.chat.watch import ChatWatch
 from proxy.dialects.failures import failure_in_answer
+from proxy.dialects.large import usage_and_tier
 from proxy.dialects.media import MediaWatch, RawStream
 from proxy.dialects.messages import usage as messages_usage
 from proxy.dialects.messages.watch import MessagesWatch
@@ -34,7 +35,7 @@ from proxy.upstream.failure import AttemptFailed, broken
 # The pinned version towards Anthropic; a client of the same dialect brings its own.
 # https://docs.anthropic.com/en/api/versioning
 ANTHROPIC_VERSION = "2023-06-01"
-# Answers up to this size are parsed whole; larger ones are searched for their usage from the end.
+# Answers up to this size are parsed whole; in larger ones (embeddings, images) usage and tier are searched.
 _PARSE_BYTES = 256 * 2**10
 CountTokens = Callable[[dict[str, Any]], tuple[Tokens, bool]]
 
@@ -127,10 +128,7 @@ class PassThrough:
         if len(body) > _PARSE_BYTES:
             if body.lstrip()[:1] != b"{":
                 raise not_an_object()
-            # Embeddings and the like: the usage stands at the end, or at the front for some providers.
-            start = body.rfind(b'"usage"')
-            usage = _object_at(body, body.find(b"{", start)) if start >= 0 else None
-            return Whole(body, usage if isinstance(usage, dict) else None)
+            return Whole(body, *usage_and_tier(body))
         document = parsed(body)
         error = document.get("error") or _error_of_choice(document)
         if error:
@@ -179,19 +177,3 @@ def parsed(body: bytes) -> dict[str, Any]:
 
 def not_an_object() -> AttemptFailed:
     return broken(usage_pb2.REASON_PROTOCOL_ERROR, "the provider's answer is not a JSON object")
-
-
-def _object_at(body: bytes, start: int) -> object:
-    """The small flat-ish object that begins at `start`."""
-    depth = 0
-    for index in range(start, min(start + 4096, len(body))):
-        if body[index] == 0x7B:
-            depth += 1
-        elif body[index] == 0x7D:
-            depth -= 1
-            if depth == 0:
-                try:
-                    return orjson.loads(body[start : index + 1])
-                except orjson.JSONDecodeError:
-                    return None
-    return None

@@ -1,64 +1,94 @@
 """Usage in an answer that is passed on unread: found by its shape, whatever dialect it is in.
 
-Keeps a bounded end of the answer; nothing is parsed before the answer is over.
+A stream is read line by line as it comes, and only where a line tells a usage; a whole answer at its end,
+or that end alone where it is larger than what is kept.
 """
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, NamedTuple
 
 import orjson
 
 from headgate.rules.money import Tokens
 from proxy.dialects.chat import usage as chat_usage
 from proxy.dialects.gemini import usage as gemini_usage
+from proxy.dialects.large import usage_and_tier
 from proxy.dialects.messages import usage as messages_usage
 from proxy.dialects.responses import usage as responses_usage
 from proxy.dialects.sse import data_of
 
-# Of a JSON answer, or of a stream from its last usage on.
+# Of a JSON answer, or of one line of a stream: of a longer line its end.
 KEPT_BYTES = 512 * 2**10
+# Of a usage, put together from what several events told of it.
+MAX_USAGE_FIELDS = 64
+_TOLD = re.compile(rb'"usage(?:Metadata)?"\s*:\s*{')
+
+
+class Found(NamedTuple):
+    """What an answer told."""
+
+    tokens: Tokens
+    # One of the counts had to be mended.
+    mended: bool
+    # The model's name and the service tier, where the answer says them.
+    model: str
+    service_tier: str
 
 
 class UsageSniffer:
-    """Fed the answer's bytes; `found` at its end."""
+    """Fed the answer's bytes; `found` at its end. Of a stream nothing is kept but an incomplete line."""
 
     def __init__(self, content_type: bytes) -> None:
         self._events = content_type.startswith(b"text/event-stream")
         self._wanted = self._events or b"json" in content_type
         self._kept = bytearray()
-        self._carry = b""
+        self._usage: dict[str, Any] | None = None
+        self._model = ""
+        self._service_tier = ""
 
     def feed(self, data: bytes) -> None:
         if not self._wanted:
             return
-        if not self._events:
-            self._kept += data
-            if len(self._kept) > KEPT_BYTES:
-                self._wanted = False  # a list of files or a batch of vectors: nothing to bill by the token
-                self._kept.clear()
-            return
-        lines = (self._carry + data).split(b"\n")
-        self._carry = lines.pop()[-KEPT_BYTES:]
-        for line in lines:
-            if b'"usage' in line and len(self._kept) + len(line) < KEPT_BYTES:
-                self._kept += line + b"\n"
+        head, newline, rest = data.rpartition(b"\n") if self._events else (b"", b"", data)
+        if newline:
+            self._kept += head
+            self._read_kept()
+        self._kept += rest
+        del self._kept[:-KEPT_BYTES]
 
-    def found(self) -> tuple[Tokens, bool, str] | None:
-        """(tokens, whether one had to be mended, the model's name where the answer says it); or nothing."""
+    def found(self) -> Found | None:
+        self._read_kept()
+        if self._usage is None:
+            return None
+        return Found(*_tokens(self._usage), self._model, self._service_tier)
+
+    def _read_kept(self) -> None:
+        kept = bytes(self._kept)
+        self._kept.clear()
         if not self._events:
-            document = _object(bytes(self._kept))
-            usage = _usage_in(document)
-            return None if usage is None else (*_tokens(usage), str(document.get("model") or ""))
-        merged: dict[str, Any] | None = None
-        model = ""
-        for line in bytes(self._kept + self._carry).split(b"\n"):
-            document = _object(data_of(line.strip()) or b"")
-            inner = _inner(document)
-            usage = _usage_in(document) or _usage_in(inner)
-            merged = messages_usage.merged(merged, usage)
-            model = str(document.get("model") or inner.get("model") or model)
-        return None if merged is None else (*_tokens(merged), model)
+            self._take(_object(kept) or _end_of(kept))
+            return
+        for line in kept.split(b"\n"):
+            # Most chunks say that they have none, `"usage":null`: those need not be parsed.
+            if _TOLD.search(line) is not None or (not self._model and b'"model"' in line):
+                self._take(_object(data_of(line.strip()) or b"") or _end_of(line))
+
+    def _take(self, document: dict[str, Any]) -> None:
+        inner = _inner(document)
+        self._model = str(document.get("model") or inner.get("model") or self._model)
+        usage = _usage_in(document) or _usage_in(inner)
+        if usage is None:
+            return
+        merged = messages_usage.merged(self._usage, usage)
+        self._usage = merged if merged is not None and len(merged) <= MAX_USAGE_FIELDS else usage
+        tier = document.get("service_tier") or inner.get("service_tier") or usage.get("service_tier")
+        gemini = usage.get("serviceTier")
+        if isinstance(tier, str):
+            self._service_tier = tier
+        elif isinstance(gemini, str):
+            self._service_tier = gemini.lower()
 
 
 def _object(data: bytes) -> dict[str, Any]:
@@ -67,6 +97,12 @@ def _object(data: bytes) -> dict[str, Any]:
     except (orjson.JSONDecodeError, RecursionError):
         return {}
     return document if isinstance(document, dict) else {}
+
+
+def _end_of(data: bytes) -> dict[str, Any]:
+    """Of an object that is longer than what is kept, or of a list: what its end tells."""
+    usage, tier = usage_and_tier(data)
+    return {"usage": usage, "service_tier": tier}
 
 
 def _inner(document: dict[str, Any]) -> dict[str, Any]:

@@ -27,7 +27,10 @@ def manifest(base_url: str, pieces_url: str) -> dict[str, Any]:
             },
             {"name": "pieces", "kind": "openai", "keys": ["pk-pieces"], "base_url": pieces_url, **place},
         ],
-        "models": [{"name": "pieced", "provider": "pieces", "upstream_model": "pieced"}],
+        "models": [
+            {"name": "pieced", "provider": "pieces", "upstream_model": "pieced"},
+            {"name": "mini", "provider": "oai", "upstream_model": "gpt-4o-mini"},
+        ],
         "keys": [
             {
                 "name": "native",
