@@ -15,7 +15,7 @@ from headgate.policy.estimates import Estimates
 from headgate.rules.money import Tokens, cost_picousd, usd_text
 from headgate.v1 import usage_pb2
 from proxy.config.model import ProviderKey, Target
-from proxy.dialects.asked import COUNTING, GENERATING
+from proxy.dialects.asked import COUNTING, GENERATING, TEXTLESS
 from proxy.dialects.bridge import MEDIA
 from proxy.dialects.chat.usage import estimated_tokens, reported_picousd
 from proxy.logs import Log
@@ -322,6 +322,8 @@ def _tokens_of(call: Call, attempt: Attempt) -> tuple[Tokens, bool]:
         return Tokens(), True  # a picture's bytes say nothing about its tokens
     if failure is None:
         size = len(exchange.body) // 4 if stream is None else events
+        if call.asked.operation in TEXTLESS:
+            size = 0
         return estimated_tokens(len(call.asked.body), size), True
     sent_and_unanswered = failure.outcome in _STOPPED
     if events or (sent_and_unanswered and exchange.was_sent):

@@ -37,6 +37,8 @@ _DEFAULT_MODELS = {"moderations": "omni-moderation-latest"}
 STREAMABLE = frozenset({"chat.completions", "completions", "responses", "messages", "images.generations"})
 # Those that make an answer of a model → the client's dialect.
 GENERATING = {"chat.completions": "chat", "responses": "responses", "messages": "messages"}
+# Those whose answer is no text: vectors and scores, whose bytes say nothing about tokens.
+TEXTLESS = ("embeddings", "moderations")
 # Those that count tokens and cost nothing.
 COUNTING = ("messages.count_tokens", "responses.input_tokens")
 # Characters of `user` that are recorded; the provider gets all of it. As long as `x-headgate-user` may be:

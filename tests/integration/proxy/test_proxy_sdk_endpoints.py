@@ -69,6 +69,18 @@ def test_a_large_batch_of_embeddings_is_counted_from_its_end(gateway: Gateway, c
     assert not call.attempt_list[0].estimated
 
 
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/moderations"])
+def test_what_is_no_text_has_no_output_where_its_provider_counts_nothing(gateway: Gateway, path: str) -> None:
+    vectors = [{"index": 0, "embedding": [0.125] * 1000}]
+    gateway.provider.script("alpha-upstream", Behaviour(body={"data": vectors, "results": []}))
+    answer = gateway.post({"model": "chat", "input": "six by seven" * 10}, path)
+    assert answer.status == 200
+    [row] = gateway.call(answer.request_id).attempt_list
+    assert row.estimated
+    assert row.input_tokens > 0
+    assert row.output_tokens == 0
+
+
 def test_legacy_completions_come_whole_and_streamed(gateway: Gateway, client: openai.OpenAI) -> None:
     whole = client.completions.create(model="chat", prompt="Six by seven is", logprobs=1)
     assert whole.choices[0].text.startswith("The answer of alpha-upstream")
