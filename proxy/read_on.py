@@ -56,7 +56,8 @@ class ReadOn:
         exchange, stream = attempt.exchange, attempt.exchange.stream
         if stream is None or not exchange.streaming or exchange.ended or exchange.paused:
             return False  # nothing to come, or held back because its client was slow
-        if stream.usage is not None or stream.error is not None:
+        # Anthropic and Gemini tell a usage from the first event on: it is complete with the finish.
+        if (stream.finished and stream.usage is not None) or stream.error is not None:
             return False  # it was counted already, or never will be
         loop = asyncio.get_running_loop()
         exchange.on_done = None  # it is not the client's any more

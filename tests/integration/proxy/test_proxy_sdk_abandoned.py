@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from typing import Any
 
 import openai
 import pytest
 
+from tests.integration.proxy.asking_across import HELLO, PATHS, PROVIDERS, question, says, script
 from tests.integration.proxy.gateway import QUESTION, Gateway, chat, outcome, reason
 from tests.integration.proxy.raw_client import request_bytes
-from tests.support.fake_provider import Attempt, Behaviour
+from tests.integration.proxy.translating_manifest import MODELS
+from tests.support.fake_provider import Attempt, Behaviour, Cut
+from tests.support.saying import stream_of
 
 MESSAGES: Any = QUESTION
 # Some ten seconds of stream; nobody waits for its end.
@@ -61,6 +65,26 @@ def test_a_stream_that_was_about_to_end_is_recorded_to_the_token(
     assert (outcome(row), reason(row), row.estimated) == ("cancelled", "client_left", False)
     assert row.output_tokens == attempt.served.completion_tokens
     assert row.input_tokens == attempt.served.prompt_tokens
+
+
+@pytest.mark.parametrize("client", ["chat", "messages"])
+@pytest.mark.parametrize("model", PROVIDERS)
+def test_it_is_in_every_dialect_also_where_a_first_count_came_at_the_start(
+    translating: Gateway, model: str, client: str
+) -> None:
+    last_word = "\U0001f680".encode()
+    body = stream_of(MODELS[model][3], HELLO)
+    held = body.index(b"\n\n", body.index(last_word)) + 2
+    script(translating, model, says(model, cut=Cut("body_bytes", held, "stall", stall_seconds=0.15)))
+    document = json.dumps(question(client, model, stream=True)).encode()
+    with translating.connect() as raw:
+        raw.send(request_bytes(document, translating.key, PATHS[client]))
+        raw.wait_for(last_word)
+    [attempt] = translating.provider.wait_done(1)
+    assert attempt.complete, "its provider was listened to for a moment more"
+    row = translating.row_of(attempt)
+    assert (outcome(row), reason(row), row.estimated) == ("cancelled", "client_left", False)
+    assert (row.input_tokens, row.output_tokens) == (HELLO.input_tokens, HELLO.output_tokens)
 
 
 def test_leaving_the_with_block_of_a_stream_stops_it(gateway: Gateway, client: openai.OpenAI) -> None:
