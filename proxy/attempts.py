@@ -279,20 +279,19 @@ class Attempts:
         """One upstream call, up to its answer, its first real event, or its failure."""
         attempt = self._begin(call, target, bridge, key)
         exchange, now = attempt.exchange, attempt.started_at
-        waiting = self._estimates.waiting(target) if exchange.stream is not None else None
+        waits = exchange.stream is not None and not call.purpose
+        waiting = self._estimates.waiting(target) if waits else None
         if waiting is not None:
             waiting[attempt.id] = now
-        attempt_id, timeouts = attempt.id, call.route.timeouts
         try:
-            remaining = call.deadline - now
-            connect_seconds = min(timeouts.connect_seconds, max(remaining, 0.001))
-            await self._requests.send(exchange, target, key, bridge, attempt_id, connect_seconds)
+            connect_seconds = min(call.route.timeouts.connect_seconds, max(call.deadline - now, 0.001))
+            await self._requests.send(exchange, target, key, bridge, attempt.id, connect_seconds)
             if not exchange.ready.done():
                 await exchange.ready
             if exchange.stale and exchange.failure is not None:
                 exchange = attempt.exchange = self._again(call, exchange, bridge)
                 await self._requests.send(
-                    exchange, target, key, bridge, attempt_id, connect_seconds, fresh=True
+                    exchange, target, key, bridge, attempt.id, connect_seconds, fresh=True
                 )
                 await exchange.ready
             attempt.failure = exchange.failure if not exchange.streaming else None
@@ -344,7 +343,8 @@ class Attempts:
         call.attempts.append(attempt)
         self._deadlines.add(exchange)
         self._health.tried(target, key)
-        self._estimates.sent(target, prefix_of(call.asked.body))
+        if not call.purpose:  # what is asked in the background leaves no trace in routing
+            self._estimates.sent(target, prefix_of(call.asked.body))
         return attempt
 
     async def native(self, call: Call, target: Target, bridge: Bridge, head: bytes) -> Attempt:

@@ -51,6 +51,8 @@ MODELS: dict[str, Model] = {
     "broken": lambda _: 500,
     "shade": says("a good answer"),
     "flaky": sometimes,
+    "plain": says("a good answer"),
+    "remembers": says("a good answer"),
     "judge": grade,
     "abroad": says(verdict(grade=5)),
 }
@@ -58,6 +60,10 @@ MODELS: dict[str, Model] = {
 
 def manifest(base_url: str) -> Document:
     judge = {"model": "judge"}
+    # Cheaper only for whom its provider knows already.
+    remembers = {"input": 2, "cache_read": 0.01, "output": 1}
+    priced = {"plain": {"input": 1.5, "output": 1}, "remembers": remembers}
+    cheaper = variant("cheaper", {"cheapest": {"of": ["plain", "remembers"]}})
     shade = variant("shade", shadow=True, system="Be brief.", parameters={"temperature": 0})
     experiments = [
         experiment("waiting", variant("good"), variant("slow", shadow=True)),
@@ -67,6 +73,7 @@ def manifest(base_url: str) -> Document:
         experiment("judge-capped", variant("good"), judge={**judge, "max_usd_per_day": str(LIMIT_USD)}),
         experiment("decided", variant("bad"), variant("good"), judge=judge, stop={"then": "promote"}),
         experiment("told", variant("bad"), variant("good"), judge=judge, stop={"then": "notify"}),
+        experiment("cheap", cheaper, variant("remembers", shadow=True)),
         experiment("guarded", variant("good"), variant("flaky"), guardrails={"error_rate": 0.05}),
     ]
     inside = experiment("resident", variant("good"), judge={"model": "abroad"})
@@ -78,7 +85,8 @@ def manifest(base_url: str) -> Document:
             provider(base_url, "us", region="us", tenant="stays"),
         ],
         "models": [
-            *(model(name, tenant="default") for name in MODELS if name != "abroad"),
+            *(model(name, tenant="default") for name in MODELS if name not in ("abroad", *priced)),
+            *({**model(name, tenant="default"), "price": price} for name, price in priced.items()),
             model("good", "eu", tenant="stays"),
             model("abroad", "us", tenant="stays"),
         ],
@@ -145,6 +153,15 @@ def test_a_shadow_has_its_own_prompt_is_judged_and_paid_apart(judged: Judged) ->
         found = usage(judged, purpose)
         assert found["calls"] == 0
         assert found["attempts"] > 0
+
+
+def test_what_a_shadow_was_asked_does_not_decide_who_is_cheapest(judged: Judged) -> None:
+    """Its provider has the prompt in its cache by now: a trace of the experiment, and no client's doing."""
+    prompt = "Mind the gap. " * 3_000
+    for copies in (1, 2):
+        assert judged.ask("cheap", prompt).header("x-headgate-model") == "scripted/plain"
+        judged.models.wait("remembers", copies)
+    judged.wait_for(lambda: judged.of("cheap")["remembers"].calls == 2)
 
 
 def test_what_a_day_may_cost_is_not_exceeded(judged: Judged) -> None:

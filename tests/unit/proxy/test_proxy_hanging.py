@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +13,7 @@ from headgate.policy.estimates import Estimates
 from headgate.rules.money import Tokens
 from headgate.v1 import usage_pb2
 from proxy.attempts import HANGS_RATIO, HANGS_SECONDS, Attempts
-from proxy.config.model import FAILURES_TO_OPEN
+from proxy.config.model import FAILURES_TO_OPEN, Timeouts
 from proxy.policy.health import Health
 from proxy.upstream.failure import AttemptFailed
 from tests.unit.proxy.asking import Clock
@@ -65,3 +66,28 @@ def test_what_a_client_waited_for_in_vain_counts_against_the_model(
     usual_seconds: float, waited_seconds: float, changes: dict[str, Any], expected: bool
 ) -> None:
     assert opens(usual_seconds, given_up(waited_seconds, **changes)) is expected
+
+
+@pytest.mark.parametrize("purpose", [usage_pb2.PURPOSE_UNSPECIFIED, usage_pb2.PURPOSE_SHADOW])
+def test_only_streams_that_clients_wait_for_make_a_model_look_slow(purpose: usage_pb2.Purpose) -> None:
+    attempts, estimates = Attempts.__new__(Attempts), Estimates(Clock())
+    attempt = given_up(0.0)
+    attempt.id = b"1"
+    waiting: list[int] = []
+
+    async def send(*_: object) -> None:
+        waiting.append(len(estimates.waiting(MODEL)))
+        raise LEFT
+
+    internals: Any = attempts
+    internals._begin = lambda *_: attempt
+    internals._requests = SimpleNamespace(send=send)
+    internals._deadlines = SimpleNamespace(discard=lambda _: None)
+    internals._estimates = estimates
+    route: Any = SimpleNamespace(timeouts=Timeouts())
+    call: Any = SimpleNamespace(
+        purpose=purpose, route=route, deadline=time.monotonic() + 1, upstream_seconds=0.0
+    )
+    bridge: Any = None
+    asyncio.run(attempts._attempt(call, MODEL, bridge, None))
+    assert waiting == [0 if purpose else 1]
