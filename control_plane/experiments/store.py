@@ -19,7 +19,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, DOUBLE_PRECISION
 from sqlmodel import Session
 
 from control_plane.experiments.statistics import Sums
-from control_plane.usage.sql import FIRST_TOKEN_MS, IS_ERROR
+from control_plane.usage.sql import FIRST_TOKEN_MS, HAS_ENDED, IS_ERROR
 from headgate.policy.experiments import METADATA
 from headgate.rules.names import SHARED_TENANT
 
@@ -176,7 +176,7 @@ calls AS (
   SELECT tenant, variant, {{unit}} AS unit, request_id,
     max(CASE WHEN {IS_ERROR} THEN 1 ELSE 0 END) AS error_rate,
     CASE WHEN bool_and(cost_picousd IS NOT NULL) THEN sum(cost_picousd)::float8 / 1e12 END AS cost_usd,
-    max(request_latency_ms) FILTER (WHERE final) AS latency_ms,
+    max(request_latency_ms) FILTER (WHERE {HAS_ENDED}) AS latency_ms,
     max({FIRST_TOKEN_MS}) FILTER (WHERE final) AS first_token_ms,
     bool_or(outside_variant) AS outside
   FROM usage_record

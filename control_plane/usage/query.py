@@ -143,12 +143,12 @@ def _where(question: Question, window: str) -> str:
 
 def _from_records(question: Question) -> str:
     columns = [*_dimensions(question, "time"), sql.SUMS]
-    is_call = sql.IS_CALL
+    is_timed = sql.IS_TIMED
     columns += [
-        f"percentile_cont(0.5) WITHIN GROUP (ORDER BY request_latency_ms) FILTER (WHERE {is_call}) AS p50",
-        f"percentile_cont(0.95) WITHIN GROUP (ORDER BY request_latency_ms) FILTER (WHERE {is_call}) AS p95",
+        f"percentile_cont(0.5) WITHIN GROUP (ORDER BY request_latency_ms) FILTER (WHERE {is_timed}) AS p50",
+        f"percentile_cont(0.95) WITHIN GROUP (ORDER BY request_latency_ms) FILTER (WHERE {is_timed}) AS p95",
         f"percentile_cont(0.5) WITHIN GROUP (ORDER BY {sql.FIRST_TOKEN_MS}) "
-        f"FILTER (WHERE {is_call} AND first_token_ms IS NOT NULL) AS first_token_p50",
+        f"FILTER (WHERE {is_timed} AND first_token_ms IS NOT NULL) AS first_token_p50",
     ]
     where = _where(question, "time >= :start AND time < :end")
     return f"SELECT {', '.join(columns)} FROM usage_record WHERE {where} {_tail(question)}"  # noqa: S608

@@ -38,11 +38,14 @@ _TIME = "to_timestamp(ms::float8 / 1000)"
 # answer that was not complete (outcome 1 is OK).
 IS_CALL = "(final AND purpose = 0)"
 IS_ERROR = "(final AND (client_status >= 400 OR outcome <> 1))"
+# How long it took is known of what was seen to end: not of outcome 6 (UNKNOWN), whose proxy died under way.
+HAS_ENDED = "(final AND outcome <> 6)"
+IS_TIMED = f"({HAS_ENDED} AND purpose = 0)"
 # As the client saw it: the first token of the attempt that answered, from the request's start.
 FIRST_TOKEN_MS = "(started_ms + first_token_ms)"  # noqa: S105 - no password
 
 LATENCY_BUCKETS = f"""hist_of(array_agg(width_bucket(request_latency_ms::float8, {bounds_sql()}))
-    FILTER (WHERE {IS_CALL}))"""
+    FILTER (WHERE {IS_TIMED}))"""
 FIRST_TOKEN_BUCKETS = f"""hist_of(array_agg(width_bucket({FIRST_TOKEN_MS}::float8, {bounds_sql()}))
     FILTER (WHERE {IS_CALL} AND first_token_ms IS NOT NULL))"""
 

@@ -68,6 +68,30 @@ async def test_records_and_roll_ups_give_the_same_report(database: Secret) -> No
             assert low / 1.25 <= row.p50_ms <= high * 1.25
 
 
+async def test_a_call_that_nobody_saw_end_is_counted_and_has_no_latency(database: Secret) -> None:
+    """Its proxy died under way: the record is made of the intent, and knows no more."""
+    async with Replica.running(database) as replica:
+        stream = await reporter(replica)
+        ended = [make_record(request_latency_ms=1000) for _ in range(10)]
+        unknown = [
+            make_record(
+                outcome=usage_pb2.OUTCOME_UNKNOWN,
+                reason=usage_pb2.REASON_PROXY_RESTART,
+                client_status=0,
+                latency_ms=0,
+                first_token_ms=None,
+                request_latency_ms=0,
+            )
+            for _ in range(30)
+        ]
+        await stream.report(ended + unknown)
+        owner = await replica.owner()
+        for since_ms in (0, NOW_MS - 50 * HOUR_MS):  # from the records, from the roll-ups
+            (row,) = await usage(owner, since_ms=since_ms)
+            assert (row.calls, row.errors) == (40, 30)
+            assert 800 < row.p50_ms < 1250
+
+
 async def test_money_is_exact_and_unpriced_is_not_zero(database: Secret) -> None:
     async with Replica.running(database) as replica:
         stream = await reporter(replica)
