@@ -69,6 +69,20 @@ async def test_figures_are_per_call_and_differences_by_unit(database: Secret) ->
         assert not found.shares_are_off
 
 
+async def test_a_call_that_nobody_saw_end_does_not_make_its_variant_fast(database: Secret) -> None:
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        await owner.apply(*CONFIG, make("experiment", name="trial", unit="session", variants=VARIANTS))
+        ended = {"request_latency_ms": 400}
+        unknown = {"outcome": usage_pb2.OUTCOME_UNKNOWN, "client_status": 0, "request_latency_ms": 0}
+        records = [record("a", session=f"s{n}", **(unknown if n % 2 else ended)) for n in range(40)]
+        stream = await reporter(replica)
+        await stream.report(records)
+        found = metrics((await shown(owner)).variants[0])
+        assert found["error_rate"].mean == pytest.approx(0.5)
+        assert found["latency_ms"].mean == pytest.approx(400)
+
+
 async def test_what_was_assigned_by_itself_does_not_count_and_fallbacks_do(database: Secret) -> None:
     async with Replica.running(database) as replica:
         owner = await replica.owner()
