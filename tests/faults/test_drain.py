@@ -89,32 +89,29 @@ def test_streams_finish_within_the_drain_and_what_outlasts_it_is_cut_and_recorde
 def test_a_client_that_is_slow_to_take_its_answer_has_all_of_it_before_the_end(system: System) -> None:
     """For the proxy the call is over long before."""
     text = "word " * 1_600_000
-    system.provider.always("quick", Behaviour(text=text, stream=False))
+    system.provider.script("quick", Behaviour(text=text, stream=False))
     body = json.dumps({"model": "quick", "messages": [{"role": "user", "content": "hi"}]}).encode()
     head = (
         f"POST /v1/chat/completions HTTP/1.1\r\nhost: h\r\nauthorization: Bearer {system.api_key}\r\n"
         f"content-length: {len(body)}\r\n\r\n"
     )
-    try:
-        with OwnProxy(system, "slow-reader") as proxy, ThreadPoolExecutor(1) as threads:
-            with socket.socket() as client:
-                client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
-                client.settimeout(20)
-                client.connect(("127.0.0.1", proxy.http_port))
-                client.sendall(head.encode() + body)
-                wait_until(lambda: b"headgate_requests_total{" in get(f"{proxy.ops}/metrics")[1])
-                ending = threads.submit(proxy.terminate)
-                wait_until(lambda: "draining" in proxy.process.log())
-                heard = b""
-                while data := client.recv(2**18):
-                    heard += data
-                    time.sleep(0.001)
-            assert ending.result()[0] == 0
-        answer = json.loads(heard.partition(b"\r\n\r\n")[2])
-        assert answer["choices"][0]["message"]["content"] == text
-        system.check(proxy.state)
-    finally:
-        system.provider_as_usual()
+    with OwnProxy(system, "slow-reader") as proxy, ThreadPoolExecutor(1) as threads:
+        with socket.socket() as client:
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2**16)
+            client.settimeout(20)
+            client.connect(("127.0.0.1", proxy.http_port))
+            client.sendall(head.encode() + body)
+            wait_until(lambda: b"headgate_requests_total{" in get(f"{proxy.ops}/metrics")[1])
+            ending = threads.submit(proxy.terminate)
+            wait_until(lambda: "draining" in proxy.process.log())
+            heard = b""
+            while data := client.recv(2**18):
+                heard += data
+                time.sleep(0.001)
+        assert ending.result()[0] == 0
+    answer = json.loads(heard.partition(b"\r\n\r\n")[2])
+    assert answer["choices"][0]["message"]["content"] == text
+    system.check(proxy.state)
 
 
 @dataclass(frozen=True, slots=True)
