@@ -98,7 +98,7 @@ class Background:
         facts = job.call.facts
         if facts is None or facts.experiment is None or job.call.asked.operation not in CONVERSATIONS:
             return
-        if not facts.judged and not facts.experiment.shadows:
+        if not facts.judged and not facts.experiment.copied_to(facts):
             return
         if self._closing or len(self._waiting) >= MAX_WAITING or self._bytes + job.size > MAX_KEPT_BYTES:
             self._metrics.in_background("job", "dropped")

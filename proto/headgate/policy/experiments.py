@@ -149,7 +149,9 @@ class Experiment(Generic[C]):
         return next((v for v in self.variants if v.name == name), None)
 
     def copied_to(self, facts: Facts) -> list[Shadow[C]]:
-        """The shadows that get a copy of this request."""
+        """The shadows that get a copy of this request: none where it does not count for what clients see."""
+        if facts.assignments[0].by_request:
+            return []
         return [s for s in self.shadows if self._drawn(s.variant.name, s.sample, facts)]
 
     def _drawn(self, what: str, share: float, facts: Facts) -> bool:

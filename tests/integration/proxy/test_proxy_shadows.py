@@ -50,6 +50,7 @@ MODELS: dict[str, Model] = {
     "slow": slow,
     "broken": lambda _: 500,
     "shade": says("a good answer"),
+    "copyist": says("a good answer"),
     "flaky": sometimes,
     "plain": says("a good answer"),
     "remembers": says("a good answer"),
@@ -68,6 +69,7 @@ def manifest(base_url: str) -> Document:
     experiments = [
         experiment("waiting", variant("good"), variant("slow", shadow=True)),
         experiment("failing", variant("good"), variant("broken", shadow=True)),
+        experiment("unsaid", variant("good"), variant("copyist", shadow=True)),
         experiment("changed", variant("good"), shade, judge=judge),
         experiment("capped", variant("good"), variant("shade", shadow=True, max_usd_per_day=str(LIMIT_USD))),
         experiment("judge-capped", variant("good"), judge={**judge, "max_usd_per_day": str(LIMIT_USD)}),
@@ -137,6 +139,17 @@ def test_a_shadow_that_fails_changes_nothing_and_is_counted(judged: Judged) -> N
     shown = judged.wait_for(lambda: (v := judged.of("failing"))["broken"].calls == 6 and v)
     assert mean(shown["broken"], "error_rate") == 1
     assert mean(shown["good"], "error_rate") == 0
+
+
+def test_a_call_that_does_not_count_for_a_variant_gets_no_copy(judged: Judged) -> None:
+    for says_instead in ({"session": ""}, {"session": ""}, {"variant": "unsaid/good"}):
+        answer = judged.ask("unsaid", says=says_instead)
+        assert answer.header("x-headgate-experiment") == "unsaid/good"
+    judged.ask("unsaid")
+    shown = judged.wait_for(lambda: (v := judged.of("unsaid"))["copyist"].calls and v)
+    assert (shown["copyist"].units, shown["copyist"].calls) == (1, 1)
+    assert (shown["good"].units, shown["good"].calls) == (1, 1)
+    assert len(judged.models.asked_of("copyist")) == 1
 
 
 def test_a_shadow_has_its_own_prompt_is_judged_and_paid_apart(judged: Judged) -> None:
