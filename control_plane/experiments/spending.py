@@ -18,9 +18,12 @@ from control_plane.errors import DatabaseAway, QueryTooLong
 from control_plane.experiments.model import Spent
 from control_plane.experiments.store import Question
 from control_plane.snapshots.model import Entry
+from headgate.rules.names import SHARED_TENANT
 from headgate.v1 import config_pb2
 
 EVERY_SECONDS = 3.0
+# Experiments that have a limit, by (tenant, name): the variants that clients see.
+Seen = dict[tuple[str, str], set[str]]
 
 _OF_EXPERIMENT = """
 SELECT CASE WHEN purpose = 2 THEN variant ELSE '' END, coalesce(sum(cost_picousd::numeric), 0)
@@ -64,35 +67,37 @@ class Spending:
         """Runs until cancelled."""
         while True:
             await asyncio.sleep(EVERY_SECONDS)
-            seen = self._limited()
-            if not seen:
+            limited = self._limited()
+            if not limited:
                 self.today = config_pb2.Spending()
                 continue
             now = self._now()
             try:
-                self.today = await self._database.read(lambda session: _today(session, now, seen))  # noqa: B023
+                self.today = await self._database.read(lambda session: _today(session, now, limited))  # noqa: B023
             except (DatabaseAway, QueryTooLong):
                 continue
 
-    def _limited(self) -> dict[str, set[str]]:
-        """Experiments that have a limit, by name, with the variants that clients see."""
-        found: dict[str, set[str]] = {}
+    def _limited(self) -> Seen:
+        found: Seen = {}
         for entry in self._entries():
             spec = entry.message.experiment
             if spec.judge.max_usd_per_day or any(v.max_usd_per_day for v in spec.variants):
-                found.setdefault(spec.name, set()).update(v.name for v in spec.variants if not v.shadow)
+                found[spec.tenant, spec.name] = {v.name for v in spec.variants if not v.shadow}
         return found
 
 
-def _today(session: Session, now: datetime, seen: dict[str, set[str]]) -> config_pb2.Spending:
-    """Copies by variants that clients see are for a judge, who pays. A shadow's, also of one that was stopped
+def _today(session: Session, now: datetime, limited: Seen) -> config_pb2.Spending:
+    """By the tenant of the calls, whose own experiment comes before a shared one of its name.
+
+    Copies by variants that clients see are for a judge, who pays. A shadow's, also of one that was stopped
     today, are its own.
     """
     day = now.astimezone(UTC).date()
     sums: dict[tuple[str, str, str], int] = {}
     for tenant, experiment, variant, picousd in session.connection().execute(text(_TODAY), {"day": day}):
-        if experiment in seen:
-            purse = tenant, experiment, "" if variant in seen[experiment] else variant
+        seen = limited.get((tenant, experiment), limited.get((SHARED_TENANT, experiment)))
+        if seen is not None:
+            purse = tenant, experiment, "" if variant in seen else variant
             sums[purse] = sums.get(purse, 0) + int(picousd)
     return config_pb2.Spending(
         day=(day - date(1970, 1, 1)).days,

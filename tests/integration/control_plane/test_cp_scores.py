@@ -340,3 +340,42 @@ async def test_each_proxy_is_told_what_all_have_spent_today(database: Secret) ->
             told = await listener.hears_spending()
         spent = {(one.tenant, one.experiment, one.variant): one.picousd for one in told.spent}
         assert spent == {("default", "trial", ""): 10 * 10**6, ("default", "trial", "shade"): 4 * 10**6}
+
+
+async def test_experiments_of_one_name_in_two_tenants_have_limits_of_their_own(database: Secret) -> None:
+    """A shared one stands in where a tenant has none of its own, and each tenant has a purse of its own."""
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        tenants = [make("tenant", name=name) for name in ("acme", "guest", "other")]
+        limit = {"max_usd_per_day": "1"}
+        split = {
+            tenant: experiment(
+                variant(seen), variant(shade, shadow=True, **limit), tenant=tenant, judge=limit
+            )
+            for tenant, seen, shade in (("default", "a", "b"), ("acme", "b", "a"), ("*", "c", "a"))
+        }
+        done = await owner.apply(PROVIDER, MODEL, *tenants, *split.values())
+        await replica.published(done.revision)
+        stream = await reporter(replica)
+        spent = [("default", "a"), ("default", "b"), ("acme", "a"), ("acme", "b")]
+        spent += [(tenant, name) for tenant in ("guest", "other") for name in ("c", "a")]
+        copies = [
+            called(make_id(), name, tenant=tenant, purpose=usage_pb2.PURPOSE_SHADOW, cost_picousd=2**number)
+            for number, (tenant, name) in enumerate(spent)
+        ]
+        await stream.report(copies)
+        listener = ScriptedProxy(replica.client(await replica.proxy_token()))
+        await listener.hello()
+        await listener.accept()
+        async with asyncio.timeout(15):
+            told = await listener.hears_spending()
+        assert {(one.tenant, one.variant): one.picousd for one in told.spent} == {
+            ("default", ""): 1,
+            ("default", "b"): 2,
+            ("acme", "a"): 4,
+            ("acme", ""): 8,
+            ("guest", ""): 16,
+            ("guest", "a"): 32,
+            ("other", ""): 64,
+            ("other", "a"): 128,
+        }
