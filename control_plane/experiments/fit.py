@@ -164,10 +164,12 @@ class TaskFit:
             if before is None or one.lower < before["lower"]:
                 found[ref][one.task] = _stored(one)
         states = resources.get_states(sorted(models))
+        stored = {ref: state.detail.get("fit", {}) for ref, state in states.items()}
+        # Also what is stored and no longer found: all evidence of a model has left the window.
         changed = {
-            ref: fit
-            for ref, fit in found.items()
-            if _differs(states[ref].detail.get("fit", {}) if ref in states else {}, fit)
+            ref: found.get(ref, {})
+            for ref in set(found) | set(stored)
+            if _differs(stored.get(ref, {}), found.get(ref, {}))
         }
         if not changed:
             return
