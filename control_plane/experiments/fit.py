@@ -75,8 +75,14 @@ class Fit:
         return self.units >= MIN_UNITS
 
 
-def fits(session: Session, now: datetime, tenant: str | None, task: str | None = None) -> list[Fit]:
-    """Of all models of a tenant (None: of all), ordered by task, model and rubric."""
+def fits(
+    session: Session, now: datetime, tenant: str | None, task: str | None = None, *, by_owner: bool = False
+) -> list[Fit]:
+    """Of all models of a tenant (None: of all), ordered by task, model and rubric.
+
+    By the tenant whose calls were judged; `by_owner`: by the tenant that declares the model, so that the
+    evidence of all who share one is summed up.
+    """
     parameters = {
         "now": now,
         "start": now - WINDOW,
@@ -84,6 +90,8 @@ def fits(session: Session, now: datetime, tenant: str | None, task: str | None =
         "tenant": tenant,
         "task": task,
         "success": SUCCESS,
+        "by_owner": by_owner,
+        "shared": SHARED_TENANT,
     }
     rows = session.connection().execute(text(_FITS), parameters)
     return [_fit(*row) for row in rows]
@@ -159,7 +167,10 @@ class TaskFit:
         resources = ResourceStore(session)
         models = resources.names_of_kinds(("model",))
         found: dict[Ref, dict[str, dict[str, Any]]] = defaultdict(dict)
-        for ref, one in _by_owner(fits(session, now, None), models):
+        for one in fits(session, now, None, by_owner=True):
+            ref = Ref("model", one.tenant, one.model)
+            if ref not in models or not one.is_evidence:
+                continue  # the model is gone, or too little is known of it
             before = found[ref].get(one.task)
             if before is None or one.lower < before["lower"]:
                 found[ref][one.task] = _stored(one)
@@ -181,18 +192,6 @@ class TaskFit:
             change.record("model", ref.tenant, ref.name, "judged", before, detail)
         change.finish()
         log.info("task fit", extra={"data": {"models": len(changed)}})
-
-
-def _by_owner(found: list[Fit], models: set[Ref]) -> Iterator[tuple[Ref, Fit]]:
-    """Each with its model's resource; evidence of a model that is gone is passed over."""
-    for fit in found:
-        if not fit.is_evidence:
-            continue
-        for owner in (fit.tenant, SHARED_TENANT):
-            ref = Ref("model", owner, fit.model)
-            if ref in models:
-                yield ref, fit
-                break
 
 
 def _stored(fit: Fit) -> dict[str, Any]:
@@ -236,15 +235,22 @@ WITH said AS (
   SELECT tenant, model, task, rubric, unit, count(*) AS answers, sum(weight) AS n,
     sum(weight * quality) AS y, sum(weight) FILTER (WHERE quality >= :success) AS successes
   FROM answers GROUP BY tenant, model, task, rubric, unit
+), owners AS (
+  SELECT seen.tenant, seen.model,
+    CASE WHEN :by_owner THEN coalesce(own.tenant, :shared) ELSE seen.tenant END AS owner
+  FROM (SELECT DISTINCT tenant, model FROM units) AS seen
+  LEFT JOIN resource AS own ON own.kind = 'model' AND own.tenant = seen.tenant AND own.name = seen.model
 ), found AS (
-  SELECT tenant, model, task, rubric, sum(answers) AS answers, sum(n) AS n, sum(y) AS y, sum(n * n) AS nn,
+  -- A unit of one tenant and one of the same name of another are two.
+  SELECT owner, model, task, rubric, sum(answers) AS answers, sum(n) AS n, sum(y) AS y, sum(n * n) AS nn,
     sum(y * y) AS yy, sum(n * y) AS ny, coalesce(sum(successes), 0) AS successes
-  FROM units GROUP BY tenant, model, task, rubric
+  FROM units JOIN owners USING (tenant, model) GROUP BY owner, model, task, rubric
 ), costs AS (
-  SELECT tenant, model, task, sum(cost_picousd)::float8 / 1e12 / nullif(sum(attempts), 0) AS cost,
+  SELECT owner, model, task, sum(cost_picousd)::float8 / 1e12 / nullif(sum(attempts), 0) AS cost,
     hist_sum(latency_histogram) AS latency
-  FROM usage_hour WHERE hour >= :start AND purpose IN (0, 2) GROUP BY tenant, model, task
+  FROM usage_hour JOIN owners USING (tenant, model)
+  WHERE hour >= :start AND purpose IN (0, 2) GROUP BY owner, model, task
 )
-SELECT tenant, model, task, rubric, answers, n, y, nn, yy, ny, cost * n / nullif(successes, 0), latency
-FROM found LEFT JOIN costs USING (tenant, model, task) ORDER BY task, model, rubric
+SELECT owner, model, task, rubric, answers, n, y, nn, yy, ny, cost * n / nullif(successes, 0), latency
+FROM found LEFT JOIN costs USING (owner, model, task) ORDER BY task, model, rubric
 """
