@@ -15,9 +15,9 @@ from control_plane.resources.model import Declared, Ref, ResourceRow
 from control_plane.resources.store import ResourceStore
 from headgate.rules.errors import Path, path_text
 from headgate.rules.names import DEFAULT_TENANT, SHARED_TENANT, did_you_mean
-from headgate.rules.references import references
+from headgate.rules.references import NOT_RACED, raced, references, walk
 from headgate.rules.spec import parse
-from headgate.v1 import resources_pb2
+from headgate.v1 import policy_pb2, resources_pb2
 
 REFERRED_KINDS = ("tenant", "provider", "model", "route", "experiment")
 # Those that have policies, and so may lead to each other in a circle.
@@ -33,8 +33,8 @@ def refers_to(spec: Message) -> Iterator[tuple[Path, str, str]]:
         for reference in references(spec.policy):
             yield reference.path, reference.kind, reference.name
     elif isinstance(spec, resources_pb2.Experiment):
-        for index, variant in enumerate(spec.variants):
-            for reference in references(variant.use, ("variants", index, "use")):
+        for at, policy in _policies(spec):
+            for reference in references(policy, at):
                 yield reference.path, reference.kind, reference.name
         if spec.judge.model:
             yield ("judge", "model"), "model", spec.judge.model
@@ -57,20 +57,20 @@ def check_declared(store: ResourceStore, declared: Sequence[Declared]) -> None:
         for path, message in _dangling(one, names):
             problems.append(SpecProblem(str(one.ref), one.index, path, message))
     if not problems and any(one.ref.kind in LEADING_KINDS for one in declared):
-        problems = list(_cycles(store, declared, names))
+        specs = {Ref(row.kind, row.tenant, row.name): _spec_of(row) for row in store.of_kinds(LEADING_KINDS)}
+        problems = [*_cycles(specs, declared, names), *_raced(specs, declared, names)]
     if problems:
         raise DanglingReferences(problems)
 
 
 def _cycles(
-    store: ResourceStore, declared: Sequence[Declared], names: Collection[Ref]
+    specs: Mapping[Ref, Message], declared: Sequence[Declared], names: Collection[Ref]
 ) -> Iterator[SpecProblem]:
     """Declared routes and experiments that lead back to themselves."""
     edges: dict[Ref, list[tuple[Path, Ref]]] = {}
-    for row in store.of_kinds(LEADING_KINDS):
-        here = Ref(row.kind, row.tenant, row.name)
-        for path, kind, name in refers_to(_spec_of(row)):
-            there = resolve(names, kind, row.tenant, name) if kind in LEADING_KINDS else None
+    for here, spec in specs.items():
+        for path, kind, name in refers_to(spec):
+            there = resolve(names, kind, here.tenant, name) if kind in LEADING_KINDS else None
             if there is not None:
                 edges.setdefault(here, []).append((path, there))
     for one in declared:
@@ -80,6 +80,50 @@ def _cycles(
                 shown = " → ".join(ref.name for ref in (one.ref, *way))
                 message = f"leads back to the {one.ref.kind} itself: {shown}"
                 yield SpecProblem(str(one.ref), one.index, path_text(path), message)
+
+
+def _raced(
+    specs: Mapping[Ref, Message], declared: Sequence[Declared], names: Collection[Ref]
+) -> Iterator[SpecProblem]:
+    """Routes in a race that lead to what cannot run there, where any on the way was declared."""
+    wanted = {one.ref: one for one in declared}
+    for here, spec in specs.items():
+        for at, policy in _policies(spec):
+            for path, node in raced(policy, at):
+                start = resolve(names, "route", here.tenant, node.route)
+                for way, problem in _not_raced(specs, names, start) if start is not None else ():
+                    one = next((wanted[ref] for ref in (here, *way) if ref in wanted), None)
+                    if one is not None:
+                        place = path_text(path if one.ref == here else ("policy",))
+                        shown = " → ".join(str(ref) for ref in (here, *way))
+                        yield SpecProblem(str(one.ref), one.index, place, f"{problem} ({shown})")
+
+
+def _not_raced(
+    specs: Mapping[Ref, Message], names: Collection[Ref], start: Ref
+) -> Iterator[tuple[list[Ref], str]]:
+    """(way, why) to each route from `start` on that holds what cannot run in a race."""
+    ways, seen = [[start]], {start}
+    while ways:
+        way = ways.pop()
+        spec = specs[way[-1]]
+        if not isinstance(spec, resources_pb2.Route):
+            continue
+        for _, node in walk(spec.policy):
+            if problem := NOT_RACED.get(node.WhichOneof("node") or ""):
+                yield way, problem
+            there = resolve(names, "route", way[-1].tenant, node.route)
+            if there is not None and there not in seen:
+                seen.add(there)
+                ways.append([*way, there])
+
+
+def _policies(spec: Message) -> Iterator[tuple[Path, policy_pb2.Policy]]:
+    if isinstance(spec, resources_pb2.Route):
+        yield ("policy",), spec.policy
+    elif isinstance(spec, resources_pb2.Experiment):
+        for index, variant in enumerate(spec.variants):
+            yield ("variants", index, "use"), variant.use
 
 
 def _way(edges: Mapping[Ref, list[tuple[Path, Ref]]], start: Ref, goal: Ref) -> list[Ref] | None:

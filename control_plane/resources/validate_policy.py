@@ -9,7 +9,7 @@ from typing import Any
 from headgate.policy.conditions import Condition
 from headgate.rules.errors import Path, Problem
 from headgate.rules.names import did_you_mean, is_name, name_problem
-from headgate.rules.references import MAX_POLICY_NODES, walk
+from headgate.rules.references import MAX_POLICY_NODES, NOT_RACED, raced, walk
 from headgate.rules.units import parse_decimal, parse_duration_ns
 from headgate.v1 import policy_pb2
 
@@ -41,6 +41,9 @@ def policy_problems(at: Path, policy: policy_pb2.Policy) -> Iterator[Problem]:
             yield from _cases((*path, kind), node.cases)
         elif kind in ("cheapest", "fastest", "race"):
             yield from _choice((*path, kind), kind, getattr(node, kind))
+    for path, node in raced(policy, at):
+        if problem := NOT_RACED.get(node.WhichOneof("node") or ""):
+            yield Problem(path, problem)
 
 
 def weight_problems(path: Path, weights: Sequence[float]) -> Iterator[Problem]:

@@ -9,7 +9,7 @@ from typing import Generic
 
 from headgate.policy.candidate import C, Candidate, CandidateKey
 from headgate.policy.facts import Facts
-from headgate.policy.nodes import Heat, Node, Step, first_target
+from headgate.policy.nodes import Arm, Heat, Node, Step, first_target
 
 # The leader is left for one that is faster by this much: less is noise, and traffic must not flap.
 LEAD_RATIO = 0.8
@@ -154,7 +154,10 @@ class Fastest(Generic[C]):
 
 
 class Race(Generic[C]):
-    """Several at once; behind them, whoever did not start."""
+    """Several at once; behind them, whoever did not start.
+
+    An experiment or a race among them, which an apply refuses, does not start: it is more than one target.
+    """
 
     __slots__ = ("_nodes", "max_picousd", "stagger_seconds", "width")
 
@@ -180,14 +183,15 @@ class Race(Generic[C]):
             target = first_target(steps)
             cost = facts.estimates.cost_picousd(facts, target) if self.max_picousd is not None else 0
             dear = self.max_picousd is not None and (cost is None or spent + cost > self.max_picousd)
-            if len(runners) < self.width and target not in runners and not (dear and runners):
+            bare = not isinstance(steps[0], (Arm, Heat))
+            if bare and len(runners) < self.width and target not in runners and not (dear and runners):
                 runners.append(target)
                 spent += cost or 0
                 rest += steps[1:]
             else:
                 rest += steps
         if len(runners) < 2:
-            return [*runners, *rest]
+            return [step for steps in plans for step in steps]
         return [Heat(tuple(runners), self.stagger_seconds), *rest]
 
     def targets(self) -> Iterator[C]:

@@ -15,6 +15,13 @@ from headgate.v1 import policy_pb2
 MAX_POLICY_NODES = 200
 
 
+# A race starts one model of each of its parts: what more these would bring along would be lost.
+NOT_RACED = {
+    "experiment": "an experiment cannot run in a race: put the experiment around it, races in its variants",
+    "race": "a race cannot run in a race: name all models in one, with its `width`",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Reference:
     path: Path
@@ -38,6 +45,11 @@ def references(policy: policy_pb2.Policy, path: Path = ("policy",)) -> Iterator[
             yield Reference(here, kind, getattr(node, kind))
         elif kind == "semantic" and node.semantic.embedder:
             yield Reference((*here, "semantic", "embedder"), "model", node.semantic.embedder)
+
+
+def raced(policy: policy_pb2.Policy, path: Path = ("policy",)) -> Iterator[tuple[Path, policy_pb2.Policy]]:
+    """Every node that stands inside a race, with its path."""
+    return ((here, node) for here, node in walk(policy, path) if "race" in here[len(path) :])
 
 
 def node_count(policy: policy_pb2.Policy) -> int:

@@ -168,6 +168,35 @@ async def test_a_shared_resource_can_be_referred_to_and_ones_own_comes_first(dat
         assert "models/acme/m" in message
 
 
+async def test_what_cannot_run_in_a_race_is_refused_at_whichever_end_it_is_declared(database: Secret) -> None:
+    def route(name: str, *of: Any, node: str = "fallback") -> Any:
+        return make("route", name=name, policy={node: {"of": list(of)} if node == "race" else list(of)})
+
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        judge = {"model": "mini"}
+        trial = make("experiment", name="trial", variants=[{"name": "a", "use": "mini"}], judge=judge)
+        outer = route("outer", "mini", {"route": "between"}, node="race")
+        await owner.apply(
+            PROVIDER, MODEL, trial, route("inner", "mini"), route("between", {"route": "inner"}), outer
+        )
+        code, message = await refused(owner.apply(route("inner", {"experiment": "trial"})))
+        assert code == "FAILED_PRECONDITION"
+        assert "an experiment cannot run in a race: put the experiment around it" in message
+        assert "routes/default/outer → routes/default/between → routes/default/inner" in message
+        code, message = await refused(owner.apply(route("inner", "mini", node="race")))
+        assert "a race cannot run in a race" in message
+        await owner.apply(route("apart", {"experiment": "trial"}))
+        code, message = await refused(owner.apply(route("between", {"route": "apart"})))
+        assert "an experiment cannot run in a race" in message
+        raced = {"name": "a", "use": {"race": {"of": ["mini", {"route": "apart"}]}}}
+        around = make("experiment", name="around", variants=[raced], judge=judge)
+        code, message = await refused(owner.apply(around))
+        assert "variants[0].use.race.of[1]" in message
+        of_route = {"name": "a", "use": {"route": "outer"}}
+        await owner.apply(make("experiment", name="around", variants=[of_route], judge=judge))
+
+
 async def test_what_is_referred_to_can_be_neither_deleted_nor_pruned(database: Secret) -> None:
     async with Replica.running(database) as replica:
         owner = await replica.owner()

@@ -107,6 +107,17 @@ def judged(**judge: Any) -> dict[str, Any]:
         ("route", {"policy": {"race": {"of": ["m", "n"], "width": 1}}}, "policy.race.width"),
         ("route", {"policy": {"race": {"of": ["m", "n"], "stagger": "soon"}}}, "policy.race.stagger"),
         ("route", {"policy": {"race": {"of": ["m", "n"], "stagger": "90s"}}}, "policy.race.stagger"),
+        ("route", {"policy": {"race": {"of": [{"experiment": "e"}, "m"]}}}, "policy.race.of[0]"),
+        (
+            "route",
+            {"policy": {"race": {"of": ["m", {"fallback": [{"race": {"of": ["n", "o"]}}, "p"]}]}}},
+            "policy.race.of[1].fallback[0]",
+        ),
+        (
+            "experiment",
+            {"variants": [VARIANT, {"name": "b", "use": {"race": {"of": ["m", {"experiment": "e"}]}}}]},
+            "variants[1].use.race.of[1]",
+        ),
         ("route", {"policy": "m", "client_strategies": ["cheap"]}, "client_strategies[0]"),
         ("route", {"policy": {"fallback": ["m"] * 200}}, "policy"),
         ("route", {"policy": "m", "retry": {"attempts": 11}}, "retry.attempts"),

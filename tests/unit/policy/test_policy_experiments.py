@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from headgate.policy.choosing import Race
 from headgate.policy.experiments import Experiment, Variant, chance
-from headgate.policy.nodes import Arm, Fallback, Fixed, Heat, first_target, plain, targets_of, within
+from headgate.policy.nodes import Arm, Fallback, Fixed, Heat, Node, first_target, plain, targets_of, within
 from proxy.config.model import Target
 from tests.unit.proxy.asking import chat, facts
 from tests.unit.proxy.targets import target
@@ -26,6 +27,10 @@ def variant(name: str, weight: float = 1.0, node: Any = None, **changes: Any) ->
 
 def experiment(*variants: Variant[Target], name: str = "e", unit: str = "session") -> Experiment[Target]:
     return Experiment("default", name, unit, variants)
+
+
+def race(*nodes: Node[Target]) -> Race[Target]:
+    return Race(nodes)
 
 
 def shares(found: Experiment[Target]) -> dict[str, str]:
@@ -184,3 +189,20 @@ def test_arms_may_stand_in_arms() -> None:
     assert plain(step) is C
     assert not isinstance(plain(step), Heat)
     assert [one.label for one in asked.assignments] == ["e/a", "inner/c"]
+
+
+def test_in_a_race_from_before_it_was_refused_an_experiment_keeps_its_arm_and_does_not_race() -> None:
+    changed = experiment(variant("a", system="Be brief."))
+    first, second = race(changed, Fixed((B,))).plan(facts(session="s"))
+    assert isinstance(first, Arm)
+    assert (plain(first), second) == (A, B)
+    heat, behind = race(changed, Fixed((B,)), Fixed((C,))).plan(facts(session="s"))
+    assert isinstance(heat, Heat)
+    assert heat.targets == (B, C)
+    assert isinstance(behind, Arm)
+
+
+def test_in_a_race_from_before_it_was_refused_another_race_keeps_all_of_its_runners() -> None:
+    (heat, last) = race(race(Fixed((A,)), Fixed((B,))), Fixed((C,))).plan(facts())
+    assert isinstance(heat, Heat)
+    assert (heat.targets, last) == ((A, B), C)
