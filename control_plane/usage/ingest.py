@@ -95,7 +95,12 @@ class Ingest:
         # Its stream may be gone by then; nobody needs to hear of that.
         future.add_done_callback(_notice)
         future.add_done_callback(lambda _: self._gone(size))
-        await self._queue.put(_Waiting(batch, future))
+        try:
+            await self._queue.put(_Waiting(batch, future))
+        except BaseException:
+            # Its stream ended while it waited for a place: the bytes are given back as for any other.
+            future.cancel()
+            raise
         return future
 
     def _gone(self, size: int) -> None:

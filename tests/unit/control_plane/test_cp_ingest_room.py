@@ -38,3 +38,25 @@ def test_one_that_is_larger_than_all_the_room_is_let_in_alone(monkeypatch: pytes
         await asyncio.wait_for(waiting.submit(Batch("p", [b"x" * 60])), 5)
 
     asyncio.run(check())
+
+
+def test_a_batch_whose_stream_ends_while_it_waits_for_a_place_gives_its_bytes_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(ingest, "MAX_WAITING_BYTES", 100)
+    monkeypatch.setattr(ingest, "MAX_WAITING_BATCHES", 1)
+
+    async def check() -> None:
+        waiting = Ingest(Secret(""), 30, lambda: datetime.now(UTC))
+        first = await waiting.submit(Batch("p", [b"x" * 10]))
+        for _ in range(3):
+            gone = asyncio.create_task(waiting.submit(Batch("p", [b"x" * 80])))
+            await asyncio.sleep(0)
+            gone.cancel()
+            await asyncio.wait([gone])
+            assert gone.cancelled()
+        assert (await waiting._take())[0].done is first
+        await asyncio.wait_for(waiting.submit(Batch("p", [b"x" * 80])), 5)
+        assert waiting.waiting_batches == 1
+
+    asyncio.run(check())
