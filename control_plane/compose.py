@@ -220,6 +220,8 @@ class ControlPlane:
         )
         gauge("usage_records", "Usage records taken since the start", lambda: self.ingest.records_total)
         gauge("usage_scores", "Scores of answers taken since the start", lambda: self.ingest.scores_total)
+        too_late = "Scores dropped because their calls are past the retention"
+        gauge("usage_scores_too_late", too_late, lambda: self.ingest.scores_too_late_total)
         gauge("usage_quarantined", "Usage records set aside", lambda: self.ingest.quarantined_total)
         gauge("usage_transactions", "Transactions of the ingest", lambda: self.ingest.transactions_total)
         gauge("usage_waiting_batches", "Batches that wait", lambda: self.ingest.waiting_batches)

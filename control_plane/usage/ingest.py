@@ -77,6 +77,7 @@ class Ingest:
         self.has_roles = False
         self.records_total = 0
         self.scores_total = 0
+        self.scores_too_late_total = 0
         self.quarantined_total = 0
         self.transactions_total = 0
 
@@ -158,17 +159,22 @@ class Ingest:
                 one.done.set_result(outcomes[id(one)])
 
     async def _write_scores(self, connection: store.Connection, taken: list[_Waiting]) -> list[_Bad]:
-        """Those that can be read are committed; the others are returned."""
+        """Those that can be read are committed, if their calls are still kept; the others are returned."""
         rows: list[scores.Row] = []
         bad: list[_Bad] = []
         oldest_ms, now_ms = self._bounds()
         for one in taken:
             for raw in one.batch.scores:
                 try:
-                    rows.append(scores.row_of(raw, one.batch.proxy, oldest_ms, now_ms))
+                    row = scores.row_of(raw, one.batch.proxy, oldest_ms, now_ms)
                 except Poison as error:
                     aside = Quarantined(one.batch.proxy, content_hash(raw), None, error.why, raw)
                     bad.append((one, aside))
+                    continue
+                if row is None:
+                    self.scores_too_late_total += 1
+                else:
+                    rows.append(row)
         if rows:
             async with connection.transaction():
                 await store.write_scores(connection, rows)

@@ -28,8 +28,8 @@ ON CONFLICT (time, id) DO NOTHING
 Row = tuple[datetime, UUID, UUID, str, int, str, str, float | None, int, int, str, bool, str, str, str, str]
 
 
-def row_of(raw: bytes, proxy: str, oldest_ms: int, now_ms: int) -> Row:
-    """The record as a row for COLUMNS. Raises Poison."""
+def row_of(raw: bytes, proxy: str, oldest_ms: int, now_ms: int) -> Row | None:
+    """The record as a row for COLUMNS; None if its call is past what is kept. Raises Poison."""
     if len(raw) > MAX_RECORD_BYTES:
         raise Poison(f"larger than {MAX_RECORD_BYTES} bytes")
     try:
@@ -40,7 +40,9 @@ def row_of(raw: bytes, proxy: str, oldest_ms: int, now_ms: int) -> Row:
     if len(score.request_id) != ID_BYTES:
         raise Poison("request_id is not 16 bytes")
     # Of the call, which may be long before what is said of it.
-    call_ms = check_id(score.request_id, oldest_ms, now_ms)
+    call_ms = check_id(score.request_id, 0, now_ms)
+    if call_ms < oldest_ms:
+        return None
     value = score.value if score.HasField("value") else None
     if value is not None and not (math.isfinite(value) and 0 <= value <= 1):
         raise Poison("value is not between 0 and 1")

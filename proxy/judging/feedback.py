@@ -2,7 +2,7 @@
 
 {"request_id": "…", "score": 0.8} or {"request_id": "…", "label": "good"}; `about` names what it is about, so
 that one answer can have several. Said again about the same, the last counts. It is counted wherever the
-call's record is, so that any proxy can take it, also much later.
+call's record is, so that any proxy can take it, also much later: up to 100 days.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from proxy.config.model import Key, Snapshot
 from proxy.errors import CallError, body_too_large, invalid_request, spool_is_full
 from proxy.http.request import Request, require_json
 from proxy.http.responses import Raw, json_response
-from proxy.ids import Ids
+from proxy.ids import Ids, unix_ms_of
 from proxy.usage.record import Recorder
 from proxy.usage.spool import SpoolFull
 
@@ -27,6 +27,10 @@ MAX_FEEDBACK_BYTES = 4_096
 LABELS = {"good": 1.0, "neutral": 0.5, "bad": 0.0}
 _FIELDS = ("request_id", "score", "label", "about")
 _VERSION_7 = 7
+# Of the call. Whoever makes ids up must not fill the dead letters of the control plane, which keeps calls for
+# 90 days unless told otherwise; clocks of proxies differ, but not by more.
+MAX_BACK_MS = 100 * 86_400_000
+MAX_AHEAD_MS = 3_600_000
 
 
 class Feedback:
@@ -44,9 +48,10 @@ class Feedback:
         if len(request.body) > MAX_FEEDBACK_BYTES:
             raise body_too_large(MAX_FEEDBACK_BYTES)
         document = _document(request.body)
+        new_id = self._ids.new()
         record = usage_pb2.ScoreRecord(
-            id=self._ids.new(),
-            request_id=_request_id(document),
+            id=new_id,
+            request_id=_request_id(document, unix_ms_of(new_id)),
             tenant=key.tenant,
             source=usage_pb2.SCORE_SOURCE_FEEDBACK,
             name=_about(document),
@@ -73,7 +78,7 @@ def _document(body: bytes) -> dict[str, Any]:
     return document
 
 
-def _request_id(document: dict[str, Any]) -> bytes:
+def _request_id(document: dict[str, Any], now_ms: int) -> bytes:
     text = document.get("request_id")
     try:
         found = bytes.fromhex(text.replace("-", "")) if isinstance(text, str) else b""
@@ -85,6 +90,10 @@ def _request_id(document: dict[str, Any]) -> bytes:
             "invalid_request_error",
             "'request_id' must be the id of a call, as the header 'x-request-id' of its answer says it.",
             "request_id",
+        )
+    if not now_ms - MAX_BACK_MS <= unix_ms_of(found) <= now_ms + MAX_AHEAD_MS:
+        raise invalid_request(
+            "'request_id' is of a call more than 100 days ago, or yet to come.", "request_id"
         )
     return found
 

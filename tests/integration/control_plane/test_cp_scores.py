@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 import pytest
@@ -104,6 +105,19 @@ async def test_what_is_no_score_is_set_aside_and_the_others_are_kept(database: S
         assert await stream.report([], [*bad, score(request_id, 0.5)]) == (0, 0, len(bad))
         assert query(database, "SELECT value FROM score_record") == [(0.5,)]
         assert query(database, "SELECT count(*) FROM usage_quarantine") == [(len(bad),)]
+
+
+async def test_what_is_said_of_a_call_past_what_is_kept_is_counted_and_never_set_aside(
+    database: Secret,
+) -> None:
+    async with Replica.running(database, usage_retention_days=30) as replica:
+        long_ago = [make_id(int(time.time() * 1000) - days * 86_400_000) for days in (31, 99)]
+        said = [score(one, 1.0, source=FEEDBACK, name="") for one in (*long_ago, make_id())]
+        stream = await reporter(replica)
+        assert await stream.report([], said) == (0, 0, 0)
+        assert query(database, "SELECT count(*) FROM score_record") == [(1,)]
+        assert query(database, "SELECT count(*) FROM usage_quarantine") == [(0,)]
+        assert replica.control_plane.ingest.scores_too_late_total == 2
 
 
 async def test_a_quality_needs_its_judge_and_passes_its_checks(database: Secret) -> None:

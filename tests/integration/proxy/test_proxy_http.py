@@ -240,6 +240,17 @@ def test_feedback_is_taken_however_it_is_sent(gateway: Gateway, headers: dict[st
     assert (refused.status, refused.error()["code"]) == (401, "invalid_api_key")
 
 
+@pytest.mark.parametrize(("days", "status"), [(-101, 400), (-99, 200), (0, 200), (1, 400)])
+def test_feedback_is_of_a_call_within_what_can_be(gateway: Gateway, days: int, status: int) -> None:
+    then_ms = int(time.time() * 1000) + days * 86_400_000
+    request_id = f"{then_ms:012x}7000800000000000{days & 0xFFFF:04x}"
+    answer = gateway.post({"request_id": request_id, "score": 1}, FEEDBACK)
+    assert answer.status == status
+    if status == 400:
+        assert answer.error()["param"] == "request_id"
+        assert "100 days" in answer.error()["message"]
+
+
 @pytest.mark.parametrize("size", [5_000, 100_000])
 @pytest.mark.parametrize("chunked", [False, True])
 def test_feedback_beyond_its_limit_is_a_413_that_names_it(gateway: Gateway, size: int, chunked: bool) -> None:
