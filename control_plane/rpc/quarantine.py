@@ -12,7 +12,6 @@ from control_plane.rpc import convert, pages
 from control_plane.tokens.model import Principal
 from control_plane.usage import quarantine
 from control_plane.usage.ingest import Ingest
-from control_plane.usage.model import Batch
 from headgate.v1 import quarantine_pb2
 
 DEFAULT_PAGE, MAX_PAGE = 100, 1_000
@@ -47,7 +46,7 @@ class QuarantineCalls:
         letters = await self._database.run(lambda session: quarantine.find(session, ids))
         answer = quarantine_pb2.RetryQuarantinedResponse()
         for letter in letters:
-            done = await self._ingest.submit(Batch(letter.proxy, [letter.raw]))
+            done = await self._ingest.submit(letter.batch())
             outcome = await done
             (answer.still_aside if outcome.quarantined else answer.taken).append(letter.id)
         taken = list(answer.taken)

@@ -168,7 +168,9 @@ class Ingest:
                 try:
                     row = scores.row_of(raw, one.batch.proxy, oldest_ms, now_ms)
                 except Poison as error:
-                    aside = Quarantined(one.batch.proxy, content_hash(raw), None, error.why, raw)
+                    aside = Quarantined(
+                        one.batch.proxy, content_hash(raw), None, error.why, raw, is_score=True
+                    )
                     bad.append((one, aside))
                     continue
                 if row is None:

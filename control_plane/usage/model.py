@@ -32,6 +32,7 @@ class Quarantined:
     record_id: str | None
     why: str
     raw: bytes
+    is_score: bool = False
 
 
 @dataclass(frozen=True, slots=True)

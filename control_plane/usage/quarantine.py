@@ -1,4 +1,4 @@
-"""The dead letters: records set aside. Counted for the alarm, read, taken in after all, or dismissed."""
+"""The dead letters: what was set aside. Counted for the alarm, read, taken in after all, or dismissed."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from control_plane.errors import InvalidField
 from control_plane.revisions.service import Revisions
 from control_plane.tokens.model import Principal
 from control_plane.usage.errors import NotQuarantined
+from control_plane.usage.model import Batch
 from headgate.rules.money import usd_text
-from headgate.v1.usage_pb2 import UsageRecord
+from headgate.v1.usage_pb2 import ScoreRecord, UsageRecord
 
 MAX_REASON_CHARACTERS = 500
-_COLUMNS = "id, received_at, proxy, why, record_id, raw"
+_COLUMNS = "id, received_at, proxy, why, record_id, raw, kind"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +31,18 @@ class DeadLetter:
     why: str
     record_id: UUID | None
     raw: bytes
+    is_score: bool
+
+    def batch(self) -> Batch:
+        """As if it had just come."""
+        return Batch(self.proxy, [], [self.raw]) if self.is_score else Batch(self.proxy, [self.raw])
 
     def record(self) -> UsageRecord:
-        """What can be read of it; an empty one where nothing can."""
+        """What can be read of it; an empty one where nothing can. Of a score: whose it is."""
         try:
+            if self.is_score:
+                score = ScoreRecord.FromString(self.raw)
+                return UsageRecord(request_id=score.request_id, tenant=score.tenant, model=score.model)
             return UsageRecord.FromString(self.raw)
         except DecodeError:
             return UsageRecord()
@@ -109,5 +118,8 @@ def dismiss(
 def _letters(session: Session, statement: str, parameters: dict[str, object]) -> list[DeadLetter]:
     rows = session.connection().execute(text(statement), parameters)
     return [
-        DeadLetter(row.id, row.received_at, row.proxy, row.why, row.record_id, bytes(row.raw)) for row in rows
+        DeadLetter(
+            row.id, row.received_at, row.proxy, row.why, row.record_id, bytes(row.raw), row.kind == "score"
+        )
+        for row in rows
     ]

@@ -16,6 +16,10 @@ from control_plane.usage.model import Quarantined
 from headgate.rules.credentials import Secret
 
 STATEMENT_TIMEOUT_SECONDS = 30
+QUARANTINE = """
+INSERT INTO usage_quarantine (proxy, content_hash, record_id, why, raw, kind) VALUES (%s, %s, %s, %s, %s, %s)
+ON CONFLICT (proxy, content_hash) DO NOTHING
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,5 +82,9 @@ async def write_scores(connection: Connection, rows: Sequence[scores.Row]) -> No
 
 async def quarantine(connection: Connection, records: Sequence[Quarantined]) -> None:
     """Inside a transaction. The same record from the same proxy is kept once."""
-    rows = sorted((r.proxy, r.content_hash, r.record_id, r.why, r.raw) for r in records)
-    await connection.cursor().executemany(sql.QUARANTINE, rows)
+    rows = sorted((r.proxy, r.content_hash, r.record_id, r.why, r.raw, _kind(r)) for r in records)
+    await connection.cursor().executemany(QUARANTINE, rows)
+
+
+def _kind(record: Quarantined) -> str:
+    return "score" if record.is_score else "record"

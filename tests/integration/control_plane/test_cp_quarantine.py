@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime, timedelta
 
+from control_plane.db.migrate import Migrated, migrate
 from headgate.rules.credentials import Secret
-from headgate.v1 import quarantine_pb2
+from headgate.v1 import quarantine_pb2, usage_pb2
 from tests.integration.control_plane.records import make_id, make_record
 from tests.integration.control_plane.replica import Client, Replica, query, refused
 from tests.integration.control_plane.test_cp_ingest import reporter, totals
@@ -60,6 +62,50 @@ async def test_a_record_is_taken_in_after_all_once_it_can_be(database: Secret) -
         again = quarantine_pb2.RetryQuarantinedRequest(ids=answer.taken)
         assert (await refused(owner.call("RetryQuarantined", again)))[0] == "NOT_FOUND"
         assert totals(database)[1] == 1
+
+
+async def test_a_score_that_was_set_aside_comes_back_as_a_score_and_never_as_usage(database: Secret) -> None:
+    request_id = make_id()
+    odd = usage_pb2.ScoreRecord(
+        id=make_id(int(time.time() * 1000) + 8 * DAY_MS),
+        request_id=request_id,
+        tenant="default",
+        source=usage_pb2.SCORE_SOURCE_FEEDBACK,
+        value=0.5,
+    )
+    async with Replica.running(database) as replica:
+        stream = await reporter(replica)
+        assert await stream.report([], [odd.SerializeToString()]) == (0, 0, 1)
+        owner = await replica.owner()
+        (view,) = await listed(owner)
+        assert (view.why, view.tenant) == ("from the future", "default")
+        assert bytes.fromhex(view.request_id.replace("-", "")) == request_id
+        later = datetime.now(UTC) + timedelta(days=2)
+        replica.control_plane.ingest._now = lambda: later
+        retry = quarantine_pb2.RetryQuarantinedRequest(ids=[view.id])
+        assert list((await owner.call("RetryQuarantined", retry)).taken) == [view.id]
+        assert query(database, "SELECT value FROM score_record") == [(0.5,)]
+        assert totals(database)[1] == 0
+        assert await listed(owner) == []
+
+
+def test_scores_set_aside_by_the_version_before_are_told_from_records(database: Secret) -> None:
+    query(database, "ALTER TABLE usage_quarantine DROP COLUMN kind")
+    query(database, "UPDATE alembic_version SET version_num = '0008'")
+    score = usage_pb2.ScoreRecord(id=make_id(), request_id=make_id(), tenant="default", value=1)
+    for number, (why, raw) in enumerate(
+        (
+            ("older than what is kept", score.SerializeToString()),
+            ("older than what is kept", make_record()),
+            ("not a ScoreRecord", b"rubbish"),
+            ("not a UsageRecord", b"rubbish"),
+        )
+    ):
+        insert = "INSERT INTO usage_quarantine (proxy, content_hash, why, raw) VALUES ('p', %s, %s, %s)"
+        query(database, insert, f"{number:032x}", why, raw)
+    assert migrate(database) == Migrated(changed=True, has_roles=True)
+    kinds = query(database, "SELECT kind FROM usage_quarantine ORDER BY id")
+    assert [kind for (kind,) in kinds] == ["score", "record", "score", "record"]
 
 
 async def test_what_is_dismissed_stays_in_the_audit_trail_and_ends_the_alarm(database: Secret) -> None:
