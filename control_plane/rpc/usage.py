@@ -65,13 +65,12 @@ class UsageCalls:
         if request.tenant and not caller.sees(request.tenant):
             return admin_pb2.ListCallsResponse()
         chosen = calls.Filter(request.tenant or caller.tenant, request.key)
-        found = await self._database.read(
-            lambda session: calls.list_page(session, chosen, start, end, before, size + 1)
+        found, last = await self._database.read(
+            lambda session: calls.list_page(session, chosen, start, end, before, size)
         )
-        answer = admin_pb2.ListCallsResponse(calls=[_call_view(call) for _, _, call in found[:size]])
-        if len(found) > size:
-            time, record_id, _ = found[size - 1]
-            answer.next_page_token = pages.encode(time.astimezone(UTC).isoformat(), str(record_id))
+        answer = admin_pb2.ListCallsResponse(calls=[_call_view(call) for call in found])
+        if last is not None:
+            answer.next_page_token = pages.encode(last[0].astimezone(UTC).isoformat(), str(last[1]))
         return answer
 
     async def get_call(

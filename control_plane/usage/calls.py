@@ -33,6 +33,10 @@ _COLUMNS = ", ".join(
 _CLOSES = "((final OR outcome = 6) AND purpose = 0)"
 
 
+# (time, id) of a record.
+Place = tuple[datetime, UUID]
+
+
 @dataclass(frozen=True, slots=True)
 class Filter:
     # None: all.
@@ -45,25 +49,37 @@ def list_page(
     chosen: Filter,
     start: datetime,
     end: datetime,
-    before: tuple[datetime, UUID] | None,
+    before: Place | None,
     limit: int,
-) -> list[tuple[datetime, UUID, Call]]:
-    """Newest first: (time, id) of the closing attempt, which is the page's place, and the call."""
+) -> tuple[list[Call], Place | None]:
+    """Newest first, and where the next page begins, if there is more.
+
+    A call has a second row where an attempt of it ended in the dark; it stands where its newest is.
+    So a page of `limit` rows may have fewer calls.
+    """
     where, parameters = _where(chosen)
     where += " AND time >= :start AND time < :end"
-    parameters |= {"start": start, "end": end, "limit": limit}
+    parameters |= {"start": start, "end": end, "limit": limit + 1}
+    of_page, on_an_earlier_page = where, "false"
     if before is not None:
-        where += " AND (time, id) < (:time, :id)"
-        parameters |= {"time": before[0], "id": before[1]}
-    statement = f"SELECT time, id, request_id FROM usage_record WHERE {where}"  # noqa: S608
-    rows = session.connection().execute(
-        text(f"{statement} ORDER BY time DESC, id DESC LIMIT :limit"), parameters
+        of_page += " AND (time, id) < (:time, :id)"
+        on_an_earlier_page = (
+            f"EXISTS (SELECT FROM usage_record WHERE {where} AND request_id = page.request_id "
+            "AND (time, id) >= (:time, :id) AND time < page.time + :spread)"
+        )
+        parameters |= {"time": before[0], "id": before[1], "spread": SPREAD}
+    statement = (
+        f"SELECT time, id, request_id, {on_an_earlier_page} FROM (SELECT time, id, request_id "  # noqa: S608
+        f"FROM usage_record WHERE {of_page} ORDER BY time DESC, id DESC LIMIT :limit) page "
+        "ORDER BY time DESC, id DESC"
     )
-    places: dict[UUID, tuple[datetime, UUID]] = {}
-    for time, record_id, request_id in rows:
-        places.setdefault(request_id, (time, record_id))
-    calls = _calls(session, list(places), [place[0] for place in places.values()], chosen.tenant)
-    return [(*places[call.request_id], call) for call in calls]
+    rows = session.connection().execute(text(statement), parameters).all()
+    places: dict[UUID, datetime] = {}
+    for time, _, request_id, was_given in rows[:limit]:
+        if not was_given:
+            places.setdefault(request_id, time)
+    found = _calls(session, list(places), list(places.values()), chosen.tenant)
+    return found, (rows[limit - 1][0], rows[limit - 1][1]) if len(rows) > limit else None
 
 
 def committed_since(session: Session, chosen: Filter, since: datetime, limit: int) -> list[Call]:

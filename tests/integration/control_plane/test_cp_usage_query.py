@@ -7,6 +7,7 @@ import time
 from typing import Any
 from uuid import UUID
 
+import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from headgate.rules.credentials import Secret
@@ -187,6 +188,39 @@ async def test_reports_and_calls_come_in_pages(database: Secret) -> None:
             expected = sorted(keys, reverse=field == "rows")
             assert keys == expected
             assert len(set(keys)) == 25
+
+
+@pytest.mark.parametrize("page_size", [1, 2, 3, 4, 10])
+async def test_a_call_that_closed_twice_is_listed_once_and_hides_none_that_are_older(
+    database: Secret, page_size: int
+) -> None:
+    async with Replica.running(database) as replica:
+        stream = await reporter(replica)
+        # Newest first; "?" is an attempt that ended in the dark, beside the one that answered.
+        closings = ["a", "b?", "c", "b", "d?", "d", "e?", "f", "e"]
+        request_ids = {name: make_id() for name in "abcdef"}
+        in_the_dark = {"outcome": usage_pb2.OUTCOME_UNKNOWN, "final": False}
+        records = [
+            make_record(
+                id=make_id(NOW_MS - place * 1_000),
+                key=closing[0],
+                request_id=request_ids[closing[0]],
+                **(in_the_dark if closing.endswith("?") else {}),
+            )
+            for place, closing in enumerate(closings)
+        ]
+        await stream.report(records)
+        owner = await replica.owner()
+        keys, token = [], ""
+        while True:
+            answer = await owner.call(
+                "ListCalls", admin_pb2.ListCallsRequest(page_size=page_size, page_token=token)
+            )
+            keys += [call.key for call in answer.calls]
+            token = answer.next_page_token
+            if not token:
+                break
+        assert keys == list(request_ids)
 
 
 async def test_a_tenants_token_sees_its_tenants_usage_only(database: Secret) -> None:
