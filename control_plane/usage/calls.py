@@ -5,7 +5,7 @@ A call is known by its final attempt; one whose proxy died has an attempt of unk
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any
@@ -35,6 +35,8 @@ _CLOSES = "((final OR outcome = 6) AND purpose = 0)"
 
 # (time, id) of a record.
 Place = tuple[datetime, UUID]
+# (ingested_at, time, id) of a record.
+Committed = tuple[datetime, datetime, UUID]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +84,31 @@ def list_page(
     return found, (rows[limit - 1][0], rows[limit - 1][1]) if len(rows) > limit else None
 
 
-def committed_since(session: Session, chosen: Filter, since: datetime, limit: int) -> list[Call]:
-    """Calls that were closed by records ingested since; some may have been given before."""
+def committed_since(
+    session: Session,
+    chosen: Filter,
+    since: datetime,
+    after: Committed | None,
+    given: Collection[UUID],
+    limit: int,
+) -> tuple[list[Call], Committed | None]:
+    """Calls closed by records ingested since, but those given; and where to go on, if there may be more."""
     where, parameters = _where(chosen)
+    where += " AND ingested_at >= :since"
     parameters |= {"since": since, "limit": limit}
-    rows = session.connection().execute(
-        text(
-            f"SELECT request_id, time FROM usage_record WHERE {where} AND ingested_at >= :since "  # noqa: S608
-            "ORDER BY ingested_at, time, id LIMIT :limit"
-        ),
-        parameters,
+    if after is not None:
+        where += " AND (ingested_at, time, id) > (:ingested_at, :time, :id)"
+        # `since` as well: the index knows that one alone.
+        parameters |= {"since": after[0], "ingested_at": after[0], "time": after[1], "id": after[2]}
+    statement = f"SELECT request_id, ingested_at, time, id FROM usage_record WHERE {where}"  # noqa: S608
+    rows = (
+        session.connection()
+        .execute(text(f"{statement} ORDER BY ingested_at, time, id LIMIT :limit"), parameters)
+        .all()
     )
-    found = {row[0]: row[1] for row in rows}
-    return _calls(session, list(found), list(found.values()), chosen.tenant)
+    found = {row[0]: row[2] for row in rows if row[0] not in given}
+    calls = _calls(session, list(found), list(found.values()), chosen.tenant)
+    return calls, (rows[-1][1], rows[-1][2], rows[-1][3]) if len(rows) == limit else None
 
 
 def get(session: Session, request_id: UUID, tenant: str | None) -> Call | None:

@@ -10,6 +10,7 @@ import asyncio
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable
 from datetime import datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 from control_plane.db.database import Database
@@ -40,21 +41,27 @@ class Tail:
         given: OrderedDict[UUID, None] = OrderedDict()
         while True:
             committed = self._committed
-            looked_at, start = self._now(), since
-
-            try:
-                found = await self._database.read(
-                    lambda session, start=start: calls.committed_since(  # type: ignore[misc]
-                        session, chosen, start, MAX_PER_LOOK
-                    )
+            looked_at, after, all_read = self._now(), None, False
+            while not all_read:
+                look = partial(
+                    calls.committed_since,
+                    chosen=chosen,
+                    since=since,
+                    after=after,
+                    given=given,
+                    limit=MAX_PER_LOOK,
                 )
-            except (DatabaseAway, QueryTooLong):
-                found = []
-            for call in found:
-                if call.request_id not in given:
+                try:
+                    found, after = await self._database.read(look)
+                except (DatabaseAway, QueryTooLong):
+                    break
+                for call in found:
                     given[call.request_id] = None
                     yield call
-            while len(given) > MAX_REMEMBERED:
-                given.popitem(last=False)
-            since = max(since, looked_at - REACH_BACK)
+                while len(given) > MAX_REMEMBERED:
+                    given.popitem(last=False)
+                all_read = after is None
+            # Only past what was read: what is not looked at now must not be left out.
+            if all_read:
+                since = max(since, looked_at - REACH_BACK)
             await wait_at_most(committed, LOOK_SECONDS)

@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from control_plane.usage import tail as tail_module
 from headgate.rules.credentials import Secret
 from headgate.v1 import admin_pb2, usage_pb2
 from tests.integration.control_plane.records import make_id, make_record
@@ -255,4 +256,21 @@ async def test_calls_are_followed_as_they_are_committed_on_any_replica(database:
         async with asyncio.timeout(4):
             keys = [(await tail.read()).call.key for _ in range(2)]
         assert sorted(keys) == ["a", "b"]
+        tail.cancel()
+
+
+async def test_a_burst_of_more_calls_than_one_look_takes_is_followed_to_its_end(
+    database: Secret, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tail_module, "MAX_PER_LOOK", 4)
+    monkeypatch.setattr(tail_module, "LOOK_SECONDS", 0.1)
+    async with Replica.running(database) as replica:
+        stream = await reporter(replica)
+        tail = (await replica.owner()).tail(admin_pb2.TailCallsRequest())
+        await tail.wait_for_connection()
+        await asyncio.sleep(0.3)
+        keys = [f"k{number:02}" for number in range(22)]
+        await stream.report([make_record(id=make_id(NOW_MS + n), key=key) for n, key in enumerate(keys)])
+        async with asyncio.timeout(4):
+            assert [(await tail.read()).call.key for _ in keys] == keys
         tail.cancel()
