@@ -10,7 +10,8 @@ from typing import TypeVar
 from control_plane.errors import InvalidField
 
 T = TypeVar("T")
-MAX_TOKEN_CHARACTERS = 4_096
+# A place among groups of a report names them: up to 8 texts of 512 characters.
+MAX_TOKEN_CHARACTERS = 65_536
 
 
 def page_size(asked: int, default: int, most: int) -> int:
@@ -18,7 +19,7 @@ def page_size(asked: int, default: int, most: int) -> int:
 
 
 def encode(*place: str | int) -> str:
-    return base64.urlsafe_b64encode(json.dumps(place).encode()).decode()
+    return base64.urlsafe_b64encode(json.dumps(place, ensure_ascii=False).encode()).decode()
 
 
 def decode(token: str, *types: type) -> list[str | int] | None:
@@ -29,7 +30,7 @@ def decode(token: str, *types: type) -> list[str | int] | None:
         if len(token) > MAX_TOKEN_CHARACTERS:
             raise ValueError
         place = json.loads(base64.urlsafe_b64decode(token.encode()))
-    except (ValueError, binascii.Error):
+    except (ValueError, RecursionError, binascii.Error):
         raise InvalidField("page_token", "is not one of ours") from None
     if not isinstance(place, list) or [type(part) for part in place] != list(types):
         raise InvalidField("page_token", "is not one of ours")

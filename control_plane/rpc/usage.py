@@ -22,7 +22,6 @@ from headgate.v1 import admin_pb2
 DEFAULT_WINDOW = timedelta(hours=24)
 DEFAULT_ROWS, MAX_ROWS = 1_000, 10_000
 DEFAULT_CALLS, MAX_CALLS = 50, 1_000
-MAX_OFFSET = 1_000_000
 # A record's time comes from a proxy's clock, which may be ahead of ours.
 AHEAD = timedelta(hours=2)
 
@@ -36,20 +35,22 @@ class UsageCalls:
     async def query_usage(
         self, request: admin_pb2.QueryUsageRequest, caller: Principal
     ) -> admin_pb2.QueryUsageResponse:
-        start, end = self._window(request)
         size = pages.page_size(request.page_size, DEFAULT_ROWS, MAX_ROWS)
-        place = pages.decode(request.page_token, int)
-        offset = int(place[0]) if place else 0
-        if not 0 <= offset <= MAX_OFFSET:
-            raise InvalidField("page_token", "is not one of ours")
+        if request.page_token:
+            start, end, after = _report_place(request)
+        else:
+            (start, end), after = self._window(request), None
         if request.tenant and not caller.sees(request.tenant):
             return admin_pb2.QueryUsageResponse()
         tenant = request.tenant or caller.tenant
-        question = query.Question(tuple(request.by), start, end, tenant, size + 1, offset)
-        rows = await self._database.read(lambda session: query.ask(session, question))
-        answer = admin_pb2.QueryUsageResponse(rows=[_usage_row(row) for row in rows[:size]])
-        if len(rows) > size:
-            answer.next_page_token = pages.encode(offset + size)
+        question = query.Question(tuple(request.by), start, end, tenant, size, after)
+        rows, last = await self._database.read(lambda session: query.ask(session, question))
+        answer = admin_pb2.QueryUsageResponse(rows=[_usage_row(row) for row in rows])
+        if last is not None:
+            moments = (moment.astimezone(UTC).isoformat() for moment in (start, end, last.as_of))
+            answer.next_page_token = pages.encode(
+                *moments, last.below_picousd, last.below_attempts, *last.group
+            )
         return answer
 
     async def list_calls(
@@ -113,6 +114,19 @@ class UsageCalls:
         if end <= start:
             raise InvalidField("to", "is not after `from`")
         return start, end
+
+
+def _report_place(request: admin_pb2.QueryUsageRequest) -> tuple[datetime, datetime, query.Place]:
+    """(start, end, where the page before ended): all pages are of one window. Raises InvalidField."""
+    place = pages.decode(request.page_token, str, str, str, int, int, *[str] * len(request.by)) or []
+    try:
+        start, end, as_of = (datetime.fromisoformat(str(part)).astimezone(UTC) for part in place[:3])
+    except (ValueError, OverflowError):
+        raise InvalidField("page_token", "is not one of ours") from None
+    group = tuple(str(part) for part in place[5:])
+    if "\0" in "".join(group):
+        raise InvalidField("page_token", "is not one of ours")
+    return start, end, query.Place(as_of, int(place[3]), int(place[4]), group)
 
 
 def _usage_row(row: UsageRow) -> admin_pb2.UsageRow:

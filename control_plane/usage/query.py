@@ -4,6 +4,8 @@
 client got a status of 400 or more or an incomplete answer. Latency is the request's, as the client saw it.
 Windows over a day are summed from hourly roll-ups, with the hours at both edges from the records, so
 the sums stay exact; percentiles then come from histograms. Grouping by user or metadata needs the records.
+A report of several pages is of one moment: later pages leave out what came in after the first, so that a
+group whose cost grows meanwhile keeps its place. (What was being committed just then may still be counted.)
 """
 
 from __future__ import annotations
@@ -45,6 +47,18 @@ _SUMMED = (
 
 
 @dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page ended."""
+
+    # By the database's clock: the moment that the first page is of.
+    as_of: datetime
+    # Less than any cost is what has none.
+    below_picousd: int
+    below_attempts: int
+    group: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
     by: Sequence[str]
     start: datetime
@@ -52,11 +66,11 @@ class Question:
     # None: all.
     tenant: str | None
     limit: int
-    offset: int
+    after: Place | None = None
 
 
-def ask(session: Session, question: Question) -> list[UsageRow]:
-    """Raises InvalidField, QueryTooLong."""
+def ask(session: Session, question: Question) -> tuple[list[UsageRow], Place | None]:
+    """A page, and where it ended if there is more. Raises InvalidField, QueryTooLong."""
     _check(question)
     is_rolled = question.end - question.start > RECORDS_UP_TO and all(
         name in ROLLED or name in TIMES for name in question.by
@@ -65,9 +79,15 @@ def ask(session: Session, question: Question) -> list[UsageRow]:
         "start": question.start,
         "end": question.end,
         "tenant": question.tenant,
-        "limit": question.limit,
-        "offset": question.offset,
+        "limit": question.limit + 1,
     }
+    if (after := question.after) is not None:
+        parameters |= {
+            "as_of": after.as_of,
+            "cost": str(after.below_picousd),
+            "attempts": str(after.below_attempts),
+        }
+        parameters |= {f"group_{index}": name for index, name in enumerate(after.group)}
     for index, name in enumerate(question.by):
         if match := _METADATA.fullmatch(name):
             parameters[f"metadata_{index}"] = match.group(1)
@@ -78,8 +98,18 @@ def ask(session: Session, question: Question) -> list[UsageRow]:
         statement = _rolled(question)
     else:
         statement = _from_records(question)
-    rows = session.connection().execute(text(statement), parameters).mappings()
-    return [_row(question, row) for row in rows]
+    rows = session.connection().execute(text(statement), parameters).mappings().all()
+    found = [_row(question, row) for row in rows[: question.limit]]
+    if len(rows) <= question.limit:
+        return found, None
+    as_of = after.as_of if after is not None else session.connection().scalar(text("SELECT now()"))
+    return found, _place(question, as_of, rows[question.limit - 1])
+
+
+def _place(question: Question, as_of: datetime, row: Any) -> Place:
+    group = tuple(row[f"g{index}"] or "" for index in range(len(question.by)))
+    cost = -1 if row["cost_picousd"] is None else int(row["cost_picousd"])
+    return Place(as_of, cost, int(row["attempts"]), group)
 
 
 def _check(question: Question) -> None:
@@ -128,17 +158,29 @@ def _groups(question: Question) -> str:
     return ", ".join(f"g{index}" for index in range(len(question.by)))
 
 
-def _tail(question: Question) -> str:
+def _page(question: Question, select: str) -> str:
     """Grouping, order and page: by time where time is grouped by, else by cost."""
-    times = [f"g{index}" for index, name in enumerate(question.by) if name in TIMES]
-    order = [*times, "cost_picousd DESC NULLS LAST", "attempts DESC"]
-    order += [f"g{index}" for index in range(len(question.by))]
+    times = [index for index, name in enumerate(question.by) if name in TIMES]
+    groups = [*times, *(index for index in range(len(question.by)) if index not in times)]
+    names = [f"coalesce(g{index}, '')" for index in groups]
+    places = [f":group_{index}" for index in groups]
+    order = [*names[: len(times)], "-coalesce(cost_picousd, -1)", "-attempts", *names[len(times) :]]
+    place = [*places[: len(times)], "-CAST(:cost AS numeric)", "-CAST(:attempts AS numeric)"]
+    place += places[len(times) :]
     group = f"GROUP BY {_groups(question)}" if question.by else ""
-    return f"{group} ORDER BY {', '.join(order)} LIMIT :limit OFFSET :offset"
+    here = ""
+    if question.after is not None:
+        here = f"WHERE attempts > 0 AND ({', '.join(order)}) > ({', '.join(place)})"
+    page = f"SELECT * FROM ({select} {group}) grouped {here}"  # noqa: S608 - names checked by _check
+    return f"{page} ORDER BY {', '.join(order)} LIMIT :limit"
 
 
-def _where(question: Question, window: str) -> str:
-    return f"({window})" + (" AND tenant = :tenant" if question.tenant is not None else "")
+def _where(question: Question, window: str, when: str = "") -> str:
+    return f"({window}){when}" + (" AND tenant = :tenant" if question.tenant is not None else "")
+
+
+def _in_time(question: Question) -> str:
+    return " AND ingested_at <= :as_of" if question.after is not None else ""
 
 
 def _from_records(question: Question) -> str:
@@ -150,8 +192,8 @@ def _from_records(question: Question) -> str:
         f"percentile_cont(0.5) WITHIN GROUP (ORDER BY {sql.FIRST_TOKEN_MS}) "
         f"FILTER (WHERE {is_timed} AND first_token_ms IS NOT NULL) AS first_token_p50",
     ]
-    where = _where(question, "time >= :start AND time < :end")
-    return f"SELECT {', '.join(columns)} FROM usage_record WHERE {where} {_tail(question)}"  # noqa: S608
+    where = _where(question, "time >= :start AND time < :end", _in_time(question))
+    return _page(question, f"SELECT {', '.join(columns)} FROM usage_record WHERE {where}")  # noqa: S608
 
 
 def _rolled(question: Question) -> str:
@@ -164,18 +206,36 @@ def _rolled(question: Question) -> str:
         f"{sql.FIRST_TOKEN_BUCKETS} AS first_token_histogram",
     ]
     of_hours = [*_dimensions(question, "hour"), *_SUMMED, "latency_histogram", "first_token_histogram"]
-    outside = [f"g{index}" for index in range(len(question.by))]
-    outside += [f"sum({name}) AS {name}" for name in _SUMMED]
+    outside_groups = [f"g{index}" for index in range(len(question.by))]
+    outside = list(outside_groups)
+    outside += [f"sum({name}) AS {name}" for name in _SUMMED if name != "cost_picousd"]
+    # What was taken off again makes no price of none.
+    outside.append(
+        "CASE WHEN sum(unpriced_attempts) < sum(attempts) THEN sum(cost_picousd) END AS cost_picousd"
+    )
     outside += [f"hist_sum({name}) AS {name}" for name in ("latency_histogram", "first_token_histogram")]
-    return f"""
+    late = ""
+    if question.after is not None:
+        within = _where(question, "time >= :first_hour AND time < :last_hour", " AND ingested_at > :as_of")
+        of_late = [*outside_groups, *(f"-{name}" for name in _SUMMED), "NULL", "NULL"]
+        late = f"""
+          UNION ALL
+          SELECT {", ".join(of_late)} FROM (
+            SELECT {", ".join([*_dimensions(question, "time"), sql.SUMS])} FROM usage_record
+            WHERE {within} {group}
+          ) late"""  # noqa: S608 - as below
+    select = f"""
         WITH parts AS (
           SELECT {", ".join(of_hours)} FROM usage_hour
           WHERE {_where(question, "hour >= :first_hour AND hour < :last_hour")}
           UNION ALL
-          SELECT {", ".join(of_records)} FROM usage_record WHERE {_where(question, edges)} {group}
+          SELECT {", ".join(of_records)} FROM usage_record
+          WHERE {_where(question, edges, _in_time(question))} {group}
+          {late}
         )
-        SELECT {", ".join(outside)} FROM parts {_tail(question)}
+        SELECT {", ".join(outside)} FROM parts
     """  # noqa: S608 - names checked by _check
+    return _page(question, select)
 
 
 def _ms(value: float | None) -> float | None:

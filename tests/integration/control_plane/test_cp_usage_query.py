@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import time
 from typing import Any
 from uuid import UUID
@@ -10,6 +11,7 @@ from uuid import UUID
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from control_plane.rpc import pages
 from control_plane.usage import tail as tail_module
 from headgate.rules.credentials import Secret
 from headgate.v1 import admin_pb2, usage_pb2
@@ -222,6 +224,61 @@ async def test_a_call_that_closed_twice_is_listed_once_and_hides_none_that_are_o
             if not token:
                 break
         assert keys == list(request_ids)
+
+
+@pytest.mark.parametrize(("by", "hours"), [("user", 20), ("user", 50), ("key", 20), ("key", 50)])
+async def test_a_report_in_pages_has_every_group_once_whatever_comes_in_meanwhile(
+    database: Secret, by: str, hours: int
+) -> None:
+    def calls(costs: dict[str, int]) -> list[bytes]:
+        return [
+            make_record(id=make_id(NOW_MS - 2 * HOUR_MS), cost_picousd=cost, **{by: name})
+            for name, cost in costs.items()
+        ]
+
+    async with Replica.running(database) as replica:
+        stream = await reporter(replica)
+        names = [f"n{number:02}" for number in range(12)]
+        unpriced = usage_pb2.UsageRecord.FromString(calls({"unpriced": 0})[0])
+        unpriced.ClearField("cost_picousd")
+        first = {name: 100 - number for number, name in enumerate(names)}
+        await stream.report([*calls(first), unpriced.SerializeToString()])
+        owner = await replica.owner()
+        found, token, page_number = [], "", 0
+        while page_number == 0 or token:
+            request = admin_pb2.QueryUsageRequest(by=[by], page_size=5, page_token=token)
+            if not token:
+                getattr(request, "from").CopyFrom(at(NOW_MS - hours * HOUR_MS))
+            answer = await owner.call("QueryUsage", request)
+            found += [(row.group[0], row.attempts, row.cost_usd) for row in answer.rows]
+            token, page_number = answer.next_page_token, page_number + 1
+            # The last ones overtake the others, the first ones grow, and there are new ones.
+            meanwhile = {"n11": 500, "n07": 500, "unpriced": 500, "n00": 500, f"new{page_number}": 50}
+            await stream.report(calls(meanwhile))
+        expected = [(name, 1, f"0.{cost:012}") for name, cost in first.items()]
+        assert [(name, attempts, f"{float(cost or 0):.12f}") for name, attempts, cost in found] == [
+            *expected,
+            ("unpriced", 1, "0.000000000000"),
+        ]
+        assert found[-1][2] == ""
+
+
+async def test_a_page_token_of_somebodys_own_making_is_refused(database: Secret) -> None:
+    async with Replica.running(database) as replica:
+        owner = await replica.owner()
+        moment, later = "2026-01-01T00:00:00+00:00", "2026-01-01T01:00:00+00:00"
+        for place in (
+            (10,),
+            (moment, later, "tomorrow", 1, 1, "g"),
+            (later, moment, moment, 1, 1, "g"),
+            (moment, later, moment, 1, 1),
+            (moment, later, moment, 1, 1, "a\0b"),
+        ):
+            request = admin_pb2.QueryUsageRequest(by=["key"], page_token=pages.encode(*place))
+            assert (await refused(owner.call("QueryUsage", request)))[0] == "INVALID_ARGUMENT", place
+        deep = base64.urlsafe_b64encode(b"[" * 3_000).decode()
+        request = admin_pb2.QueryUsageRequest(by=["key"], page_token=deep)
+        assert (await refused(owner.call("QueryUsage", request)))[0] == "INVALID_ARGUMENT"
 
 
 async def test_a_tenants_token_sees_its_tenants_usage_only(database: Secret) -> None:
