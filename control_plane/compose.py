@@ -146,7 +146,7 @@ class ControlPlane:
         key = KeyCalls(database, keys, provider_keys, applier, answers, now)
         token = TokenCalls(database, Tokens(self.revisions), answers, now)
         fleet = FleetCalls(database, self.fleet, self.revisions, self.publisher, self.vault, now)
-        usage = UsageCalls(database, self.tail, now)
+        usage = UsageCalls(database, self.tail, self.settings.usage_retention_days, now)
         plans = Plans(self.publisher, self.standings, lambda: now().timestamp())
         plan = PlanCalls(plans, self.standings)
         identity = IdentityCalls(database, self.identities, answers, self.authenticator.forget)

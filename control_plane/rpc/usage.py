@@ -12,7 +12,7 @@ from control_plane.db.database import Database
 from control_plane.errors import InvalidField
 from control_plane.rpc import convert, pages
 from control_plane.tokens.model import Principal
-from control_plane.usage import calls, query
+from control_plane.usage import calls, partitions, query
 from control_plane.usage.errors import CallNotFound
 from control_plane.usage.model import Attempt, Call, UsageRow
 from control_plane.usage.tail import Tail
@@ -27,9 +27,12 @@ AHEAD = timedelta(hours=2)
 
 
 class UsageCalls:
-    def __init__(self, database: Database, tail: Tail, now: Callable[[], datetime]) -> None:
+    def __init__(
+        self, database: Database, tail: Tail, retention_days: int, now: Callable[[], datetime]
+    ) -> None:
         self._database = database
         self._tail = tail
+        self._retention_days = retention_days
         self._now = now
 
     async def query_usage(
@@ -43,7 +46,8 @@ class UsageCalls:
         if request.tenant and not caller.sees(request.tenant):
             return admin_pb2.QueryUsageResponse()
         tenant = request.tenant or caller.tenant
-        question = query.Question(tuple(request.by), start, end, tenant, size, after)
+        kept_from = partitions.kept_from(self._now(), self._retention_days)
+        question = query.Question(tuple(request.by), start, end, tenant, size, kept_from, after)
         rows, last = await self._database.read(lambda session: query.ask(session, question))
         answer = admin_pb2.QueryUsageResponse(rows=[_usage_row(row) for row in rows])
         if last is not None:

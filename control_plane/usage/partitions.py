@@ -21,7 +21,7 @@ def keep_up(session: Session, now: datetime, retention_days: int) -> tuple[int, 
     today = now.astimezone(UTC).date()
     existing = _existing(session)
     wanted = {today + timedelta(days=offset) for offset in range(-DAYS_BEHIND, DAYS_AHEAD + 1)}
-    oldest = today - timedelta(days=retention_days)
+    oldest = kept_from(now, retention_days).date()
     wanted |= {day for day in _days_in_default(session) if day >= oldest}
     missing = sorted(wanted - existing)
     for day in missing:
@@ -30,6 +30,12 @@ def keep_up(session: Session, now: datetime, retention_days: int) -> tuple[int, 
     for day in old:
         session.connection().execute(text(f"DROP TABLE {_name(day)}"))
     return len(missing), len(old)
+
+
+def kept_from(now: datetime, retention_days: int) -> datetime:
+    """The first moment of the oldest day that is kept."""
+    day = now.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    return day - timedelta(days=retention_days)
 
 
 def _name(day: date) -> str:

@@ -4,6 +4,7 @@
 client got a status of 400 or more or an incomplete answer. Latency is the request's, as the client saw it.
 Windows over a day are summed from hourly roll-ups, with the hours at both edges from the records, so
 the sums stay exact; percentiles then come from histograms. Grouping by user or metadata needs the records.
+Where records are gone the roll-ups are all there is: the window is then widened to whole hours.
 A report of several pages is of one moment: later pages leave out what came in after the first, so that a
 group whose cost grows meanwhile keeps its place. (What was being committed just then may still be counted.)
 """
@@ -12,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -66,14 +67,22 @@ class Question:
     # None: all.
     tenant: str | None
     limit: int
+    # Older records may be gone; the first moment of a day.
+    kept_from: datetime
     after: Place | None = None
 
 
 def ask(session: Session, question: Question) -> tuple[list[UsageRow], Place | None]:
     """A page, and where it ended if there is more. Raises InvalidField, QueryTooLong."""
     _check(question)
-    is_rolled = question.end - question.start > RECORDS_UP_TO and all(
-        name in ROLLED or name in TIMES for name in question.by
+    can_be_rolled = all(name in ROLLED or name in TIMES for name in question.by)
+    if question.start < question.kept_from:
+        if not can_be_rolled:
+            kept = f"{question.kept_from:%Y-%m-%d}"
+            raise InvalidField("from", f"is before {kept}; older usage is not known by user or metadata")
+        question = _in_whole_hours(question)
+    is_rolled = can_be_rolled and (
+        question.start < question.kept_from or question.end - question.start > RECORDS_UP_TO
     )
     parameters: dict[str, Any] = {
         "start": question.start,
@@ -93,7 +102,7 @@ def ask(session: Session, question: Question) -> tuple[list[UsageRow], Place | N
             parameters[f"metadata_{index}"] = match.group(1)
     if is_rolled:
         first_hour = _hour_at_or_after(question.start)
-        last_hour = max(first_hour, question.end.replace(minute=0, second=0, microsecond=0))
+        last_hour = max(first_hour, _hour_of(question.end))
         parameters |= {"first_hour": first_hour, "last_hour": last_hour}
         statement = _rolled(question)
     else:
@@ -125,8 +134,20 @@ def _check(question: Question) -> None:
         raise InvalidField("from", f"is more than {MAX_WINDOW.days} days before `to`")
 
 
+def _in_whole_hours(question: Question) -> Question:
+    """At those of its edges that lie where records are gone."""
+    end = question.end
+    if end < question.kept_from:
+        end = _hour_at_or_after(end)
+    return replace(question, start=_hour_of(question.start), end=end)
+
+
+def _hour_of(time: datetime) -> datetime:
+    return time.replace(minute=0, second=0, microsecond=0)
+
+
 def _hour_at_or_after(time: datetime) -> datetime:
-    hour = time.replace(minute=0, second=0, microsecond=0)
+    hour = _hour_of(time)
     return hour if hour == time else hour + HOUR
 
 

@@ -16,10 +16,11 @@ from control_plane.usage import tail as tail_module
 from headgate.rules.credentials import Secret
 from headgate.v1 import admin_pb2, usage_pb2
 from tests.integration.control_plane.records import make_id, make_record
-from tests.integration.control_plane.replica import Client, Replica, make, refused
+from tests.integration.control_plane.replica import Client, Replica, make, query, refused
 from tests.integration.control_plane.test_cp_ingest import reporter
 
 HOUR_MS = 3_600_000
+DAY_MS = 24 * HOUR_MS
 NOW_MS = int(time.time() * 1000)
 
 
@@ -261,6 +262,41 @@ async def test_a_report_in_pages_has_every_group_once_whatever_comes_in_meanwhil
             ("unpriced", 1, "0.000000000000"),
         ]
         assert found[-1][2] == ""
+
+
+async def test_usage_whose_records_are_gone_is_reported_from_its_hours(database: Secret) -> None:
+    midnight = NOW_MS - NOW_MS % DAY_MS
+    long_ago = midnight - 40 * DAY_MS + 5 * HOUR_MS
+    quarter = HOUR_MS // 4
+    async with Replica.running(database, usage_retention_days=60) as replica:
+        stream = await reporter(replica)
+        old = [make_record(id=make_id(long_ago + n * quarter), cost_picousd=10**9) for n in range(8)]
+        await stream.report([*old, make_record(id=make_id(NOW_MS), cost_picousd=5)])
+        await replica.control_plane.database.run(replica.control_plane.maintenance.keep_up)
+        token = replica.owner_token
+    async with Replica.running(database, usage_retention_days=30) as replica:
+        async with asyncio.timeout(10):
+            while query(database, "SELECT count(*) FROM usage_record") != [(1,)]:
+                await replica.control_plane.database.run(replica.control_plane.maintenance.keep_up)
+        owner = replica.client(token)
+        for since, until, attempts in (
+            (long_ago, long_ago + HOUR_MS, 4),
+            # Part of an hour is told as the whole.
+            (long_ago + quarter + 60_000, long_ago + quarter + 120_000, 4),
+            (long_ago + 3 * quarter, long_ago + HOUR_MS + quarter, 8),
+            (long_ago + HOUR_MS, NOW_MS, 4),
+            (long_ago + HOUR_MS, NOW_MS + 1, 5),
+            (long_ago + quarter, NOW_MS + 1, 9),
+        ):
+            (row,) = await usage(owner, "key", since_ms=since, until_ms=until)
+            assert row.attempts == attempts, (since, until)
+        for by in ("user", "metadata.team"):
+            request = admin_pb2.QueryUsageRequest(by=[by], to=at(NOW_MS))
+            getattr(request, "from").CopyFrom(at(long_ago))
+            code, message = await refused(owner.call("QueryUsage", request))
+            assert (code, "is not known by user or metadata" in message) == ("INVALID_ARGUMENT", True)
+        (row,) = await usage(owner, "user", since_ms=NOW_MS - 29 * DAY_MS)
+        assert row.attempts == 1
 
 
 async def test_a_page_token_of_somebodys_own_making_is_refused(database: Secret) -> None:
