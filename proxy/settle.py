@@ -275,7 +275,8 @@ def _is_untold(call: Call, attempt: Attempt) -> bool:
     """A native call that its provider took, and of whose usage nothing came before it broke off."""
     if call.asked.operation != PASSTHROUGH or attempt.usage is not None:
         return False
-    return attempt.exchange.was_sent and attempt.exchange.status < REFUSED_STATUS
+    exchange = attempt.exchange
+    return exchange.was_sent and not exchange.stale and exchange.status < REFUSED_STATUS
 
 
 def _cost_of(call: Call, attempt: Attempt, tokens: Tokens) -> tuple[int | None, bool]:

@@ -119,10 +119,4 @@ SELECT s.ordinal, s.id::text, r.content_hash = s.content_hash, r.xmin = pg_curre
 FROM staging s JOIN usage_record r ON r.time = {_TIME.replace("ms", "s.ms")} AND r.id = s.id
 ORDER BY s.ordinal
 """  # noqa: S608 - constants
-
-QUARANTINE = """
-INSERT INTO usage_quarantine (proxy, content_hash, record_id, why, raw) VALUES (%s, %s, %s, %s, %s)
-ON CONFLICT (proxy, content_hash) DO NOTHING
-"""
-
 NOTIFY = "SELECT pg_notify('headgate_usage', '')"
