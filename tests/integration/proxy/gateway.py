@@ -116,11 +116,13 @@ class Gateway:
 
     def call(self, request_id: str) -> Any:
         """The CallView with all its attempts, as soon as the last one's row is there."""
+        receipt = self.get(f"/headgate/v1/receipts/{request_id}")
+        attempts = len(receipt.document()["attempts"]) if receipt.status == 200 else 1
         deadline = time.monotonic() + ROW_TIMEOUT_SECONDS
         while time.monotonic() < deadline:
             try:
                 call = self.call_now(request_id)
-                if call.status:  # the last attempt brings it
+                if call.status and call.attempts >= attempts:
                     return call
             except grpc.RpcError as error:
                 if error.code() != grpc.StatusCode.NOT_FOUND:
