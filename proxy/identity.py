@@ -70,8 +70,6 @@ class Identity:
         self._certificate_path = folder / CERTIFICATE
         self._joining_path = folder / JOINING
         self._key: EllipticCurvePrivateKey | None = None
-        # The control plane may know the key, so that renewing is enough.
-        self._is_known = False
         self.current: Certificate | None = None
 
     def load(self) -> None:
@@ -84,7 +82,7 @@ class Identity:
                         "identity_of_another_name", name=document["name"], region=document["region"]
                     )
                     continue
-                self._key, self._is_known = _key_of(key_in(document, self._folder)), True
+                self._key = _key_of(key_in(document, self._folder))
                 if "certificate" in document:
                     self.current = Certificate(**document["certificate"])
                 return
@@ -104,7 +102,8 @@ class Identity:
         """Until there is a certificate that is valid: joins, or renews what has ended, by turns."""
         backoff = FIRST_BACKOFF_SECONDS
         told: set[str] = set()
-        renews = self._is_known
+        # The control plane may know the key: that of a certificate, or of a join that nobody wrote down.
+        renews = self._key is not None
         while self.current is None or self.current.expires_at <= time.time():
             try:
                 await (self._renew(channels) if renews else self._join(channels))
@@ -155,7 +154,7 @@ class Identity:
                 await self._renew(channels)
             except grpc.aio.AioRpcError as error:
                 if error.code() == grpc.StatusCode.UNAUTHENTICATED and self._token:
-                    self.current, self._is_known = None, False
+                    self.current = None
                     await self.obtain(channels)
                     channels.renewed()
             except (OSError, JoinRefused) as error:
@@ -192,7 +191,6 @@ class Identity:
         channels.renewed()
 
     def _keep(self, answer: identity_pb2.JoinResponse | identity_pb2.RenewResponse) -> None:
-        self._is_known = True
         self.current = Certificate(
             answer.certificate,
             answer.authority,
